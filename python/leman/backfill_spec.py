@@ -1,0 +1,100 @@
+"""What one backfill is asked to do: every argument checked, every default resolved."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .user_function import UserFunction
+
+
+@dataclasses.dataclass(frozen=True)
+class BackfillSpec:
+    """A backfill request as the engine takes it; the fields mirror ``src/model/backfill_spec.h``.
+
+    Attributes
+    ----------
+    job_id : str
+        Chosen by the caller or made by the front; letters, digits, ``-`` and ``_`` only.
+    table_name : str
+        Name of the table in its database, for records and messages.
+    table_uri : str
+        Where the Lance table lies, e.g. ``/data/db/photos.lance``.
+    storage_options : dict of str to str
+        Passed to Lance; never written to a record or log.
+    read_version : int
+        The table version that the job reads; already resolved from ``None``.
+    column : str
+        The column to fill.
+    output_type : pyarrow.DataType
+        The column's Arrow type.
+    udf : UserFunction
+        The function that fills it.
+    udf_version : str
+        Its version; part of every checkpoint's identity.
+    input_columns : tuple of str
+        Columns (dotted paths for struct fields) read for the function, in argument order.
+    where : str or None
+        SQL filter that selects the rows to compute.
+    done_version : str or None
+        UDF version for which data files without a record of their own count as done (see
+        ``docs/formats/column_metadata.md``).
+    concurrency, intra_applier_concurrency : int
+        Worker processes, and threads in each.
+    refresh_status_secs : float
+        Seconds between updates of the job's record.
+    commit_granularity : int or None
+        Fragments per visible partial commit; ``None``: one commit for the whole result.
+    task_shuffle_diversity : int
+        Fragments whose tasks are interleaved.
+    batch_size : int
+        Rows per batch read.
+    checkpoint_rows : int or None
+        Rows per checkpoint where the caller fixed it; ``None``: cut by time and bytes.
+    min_checkpoint_rows, max_checkpoint_rows : int or None
+        Bounds on the rows of an adaptive checkpoint.
+    task_rows : int or None
+        Rows per task where the caller fixed it.
+    num_frags : int or None
+        Compute at most this many fragments.
+    skip_frags : int
+        Leave out this many fragments first.
+    num_cpus, num_gpus : float or None
+        Resources of a worker thread.
+    memory_bytes : int or None
+        Memory of a worker.
+    timeout_s : float or None
+        Time limit of the job.
+    """
+
+    job_id: str
+    table_name: str
+    table_uri: str
+    storage_options: dict[str, str]
+    read_version: int
+    column: str
+    output_type: pa.DataType
+    udf: UserFunction
+    udf_version: str
+    input_columns: tuple[str, ...]
+    where: str | None = None
+    done_version: str | None = None
+    concurrency: int = 8
+    intra_applier_concurrency: int = 1
+    refresh_status_secs: float = 2.0
+    commit_granularity: int | None = 64
+    task_shuffle_diversity: int = 8
+    batch_size: int = 10240
+    checkpoint_rows: int | None = None
+    min_checkpoint_rows: int | None = None
+    max_checkpoint_rows: int | None = None
+    task_rows: int | None = None
+    num_frags: int | None = None
+    skip_frags: int = 0
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    memory_bytes: int | None = None
+    timeout_s: float | None = None

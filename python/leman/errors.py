@@ -1,0 +1,56 @@
+"""Errors of Leman, one class for each thing a caller can do next."""
+
+from __future__ import annotations
+
+
+class LemanError(Exception):
+    """Base class of every error that Leman itself raises during a job."""
+
+
+class JobFailedError(LemanError):
+    """A backfill job failed; its checkpoints are kept, and the same call resumes it.
+
+    Attributes
+    ----------
+    job_id : str
+        The job that failed.
+    """
+
+    def __init__(self, message: str, job_id: str = "") -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class UserFunctionError(JobFailedError):
+    """The user's function raised, or returned something that does not fit its declared type."""
+
+
+class WorkerCrashError(JobFailedError):
+    """Worker processes died again and again on the same rows."""
+
+
+class JobCancelledError(JobFailedError):
+    """The job was cancelled or interrupted; what was computed is kept."""
+
+
+class JobTimeoutError(JobFailedError):
+    """The job's own ``timeout`` passed; what was computed is kept."""
+
+
+class ConflictError(JobFailedError):
+    """The table changed in a way the job cannot follow (overwritten, column dropped, ...)."""
+
+
+class CorruptDataError(JobFailedError):
+    """Stored bytes are not what was written."""
+
+
+class UntrustedFunctionError(LemanError):
+    """A function stored in a table is not signed by a key that the caller trusts."""
+
+
+class JobNotFoundError(LemanError, KeyError):
+    """No job of that id is recorded in the database."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
