@@ -1,0 +1,12 @@
+// SHA-256 (FIPS 180-4), for identities that must be the same on every machine and in every version.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace leman {
+
+/// The lowercase hexadecimal SHA-256 digest (64 characters) of `data`.
+std::string Sha256Hex(std::string_view data);
+
+}  // namespace leman

@@ -1,0 +1,19 @@
+#include "io/object_store.h"
+
+namespace leman {
+
+Status ValidateKey(const std::string& key) {
+  size_t start = 0;
+  while (true) {
+    const size_t end = key.find('/', start);
+    const std::string part = key.substr(start, end == std::string::npos ? end : end - start);
+    if (part.empty() || part == "." || part == ".." || part.find('\0') != std::string::npos) {
+      return MakeError(ErrorKind::kInvalidArgument, "object key '", key,
+                       "': expected '/'-separated names, none of them empty, '.' or '..'");
+    }
+    if (end == std::string::npos) return Ok();
+    start = end + 1;
+  }
+}
+
+}  // namespace leman

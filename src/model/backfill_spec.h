@@ -1,0 +1,39 @@
+// What one backfill is asked to do: every argument checked, every default resolved.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace leman {
+
+/// Mirrors python/leman/backfill_spec.py, which documents each field.
+struct BackfillSpec {
+  std::string job_id;
+  std::string table_name;
+  std::string table_root;  ///< Where the table lies, e.g. "/data/db/photos.lance".
+  std::string column;
+  std::string udf_name;
+  std::string udf_version;
+  std::string output_type;  ///< The column's type as text; part of every identity.
+  std::optional<std::string> where;
+  bool where_reads_output = false;  ///< `where` names the column that is filled: its record cannot tell what is done.
+  std::optional<std::string> done_version;
+  int64_t read_version = 0;
+  int32_t concurrency = 8;
+  int32_t intra_applier_concurrency = 1;
+  double refresh_status_secs = 2.0;
+  std::optional<int64_t> commit_granularity = 64;
+  int64_t task_shuffle_diversity = 8;
+  int64_t batch_size = 10240;
+  bool batch_size_fixed = false;  ///< The caller chose `batch_size`: every call gets exactly that many rows.
+  std::optional<int64_t> checkpoint_rows;
+  std::optional<int64_t> min_checkpoint_rows;
+  std::optional<int64_t> max_checkpoint_rows;
+  std::optional<int64_t> task_rows;
+  std::optional<int64_t> num_frags;
+  int64_t skip_frags = 0;
+  std::optional<double> timeout_s;
+};
+
+}  // namespace leman

@@ -1,0 +1,122 @@
+#include "model/checkpoint_key.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <vector>
+
+#include "base/sha256.h"
+
+namespace leman {
+namespace {
+
+constexpr std::string_view kSuffix = ".lance";
+constexpr size_t kDoneDigits = 24;
+constexpr size_t kFragmentKeyDigits = 16;
+
+// Each part is preceded by its length, so that no two lists of parts give the same text.
+std::string Digest(std::initializer_list<std::string_view> parts, size_t digits) {
+  std::string text;
+  for (const std::string_view part : parts) {
+    text += std::to_string(part.size());
+    text += ':';
+    text += part;
+  }
+  return Sha256Hex(text).substr(0, digits);
+}
+
+bool IsHex(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+std::optional<int64_t> ParseCount(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const size_t at = text.find(separator);
+    parts.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + 1);
+  }
+}
+
+constexpr char ScopeLetter(DoneScope scope) {
+  return scope == DoneScope::kFull ? 'f' : scope == DoneScope::kPartial ? 'p' : 'm';
+}
+
+}  // namespace
+
+std::string ComputationId(const BackfillSpec& spec) {
+  return Digest({"computation", spec.column, spec.udf_version, spec.output_type, spec.where.value_or("")}, 32);
+}
+
+std::string FragmentKey(const FragmentInfo& fragment, Selection selection, const std::string& filter) {
+  if (selection == Selection::kAll) return Digest({"all", fragment.input_identity}, kFragmentKeyDigits);
+  return Digest({"filter", fragment.input_identity, fragment.where_identity, fragment.output_file, filter},
+                kFragmentKeyDigits);
+}
+
+std::string DoneComputation(const BackfillSpec& spec, const FragmentInfo& fragment) {
+  return Digest({"done", spec.column, spec.udf_version, spec.output_type, fragment.input_identity}, kDoneDigits);
+}
+
+std::string DoneWhere(const BackfillSpec& spec, const FragmentInfo& fragment) {
+  if (!spec.where) return "0";
+  return Digest({"where", *spec.where, fragment.where_identity}, 8);
+}
+
+std::string DoneFileName(const DoneRecord& record, const std::string& unique) {
+  return std::string("leman-") + ScopeLetter(record.scope) + record.computation + "-" + record.where + "-" + unique +
+         std::string(kSuffix);
+}
+
+std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name) {
+  const std::string_view name = file_name;
+  if (!name.starts_with("leman-") || !name.ends_with(kSuffix)) return std::nullopt;
+  const auto parts = Split(name.substr(6, name.size() - 6 - kSuffix.size()), '-');
+  if (parts.size() != 3 || parts[0].size() != kDoneDigits + 1) return std::nullopt;
+  DoneRecord record;
+  switch (parts[0][0]) {
+    case 'f':
+      record.scope = DoneScope::kFull;
+      break;
+    case 'p':
+      record.scope = DoneScope::kPartial;
+      break;
+    case 'm':
+      record.scope = DoneScope::kMixed;
+      break;
+    default:
+      return std::nullopt;
+  }
+  record.computation = parts[0].substr(1);
+  record.where = parts[1];
+  if (!IsHex(record.computation) || !IsHex(record.where)) return std::nullopt;
+  return record;
+}
+
+std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key) {
+  return std::to_string(range.fragment_id) + "-" + fragment_key + "-" + std::to_string(range.start) + "-" +
+         std::to_string(range.end) + std::string(kSuffix);
+}
+
+std::optional<CheckpointName> ParseCheckpointFileName(const std::string& file_name) {
+  const std::string_view name = file_name;
+  if (!name.ends_with(kSuffix)) return std::nullopt;
+  const auto parts = Split(name.substr(0, name.size() - kSuffix.size()), '-');
+  if (parts.size() != 4 || parts[1].size() != kFragmentKeyDigits || !IsHex(parts[1])) return std::nullopt;
+  const auto fragment = ParseCount(parts[0]);
+  const auto start = ParseCount(parts[2]);
+  const auto end = ParseCount(parts[3]);
+  if (!fragment || !start || !end || *end <= *start) return std::nullopt;
+  return CheckpointName{RowRange{*fragment, *start, *end}, std::string(parts[1])};
+}
+
+}  // namespace leman

@@ -1,0 +1,26 @@
+// A task: the row ranges that one worker computes in one go.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/row_range.h"
+
+namespace leman {
+
+using TaskId = int64_t;
+
+/// Usually one range of one fragment; many whole small fragments share a task, so that a task is worth sending.
+struct Task {
+  TaskId id = 0;
+  int32_t attempt = 1;
+  std::vector<RowRange> pieces;
+
+  [[nodiscard]] int64_t rows() const {
+    int64_t sum = 0;
+    for (const RowRange& piece : pieces) sum += piece.rows();
+    return sum;
+  }
+};
+
+}  // namespace leman

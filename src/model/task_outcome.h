@@ -1,0 +1,49 @@
+// What a worker tells the coordinator about a task.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "model/row_range.h"
+#include "model/task.h"
+
+namespace leman {
+
+/// Where the time of a piece of work went; all in nanoseconds except the counts.
+struct WorkTimes {
+  int64_t read_ns = 0;
+  int64_t udf_ns = 0;
+  int64_t write_ns = 0;
+  int64_t udf_calls = 0;
+  int64_t bytes_read = 0;
+
+  void Add(const WorkTimes& other) {
+    read_ns += other.read_ns;
+    udf_ns += other.udf_ns;
+    write_ns += other.write_ns;
+    udf_calls += other.udf_calls;
+    bytes_read += other.bytes_read;
+  }
+};
+
+/// One durable checkpoint: acknowledged work, never to be computed again.
+struct CheckpointDone {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  RowRange range;
+  std::string path;
+  int64_t rows_computed = 0;  ///< Selected rows of the range.
+  int64_t size_bytes = 0;
+  WorkTimes times;
+};
+
+/// A task that could not go on.
+struct TaskFailed {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  Error error;
+  RowRange where;  ///< The rows in hand; a single row where it is known.
+};
+
+}  // namespace leman

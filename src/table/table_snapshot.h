@@ -1,0 +1,24 @@
+// Port: one version of a table, as planning sees it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/fragment_info.h"
+
+namespace leman {
+
+class TableSnapshot {
+ public:
+  virtual ~TableSnapshot() = default;
+  /// All fragments of the version in table order. Reads metadata only.
+  virtual Result<std::vector<FragmentInfo>> Fragments() = 0;
+  /// How many live rows `filter` (the table's SQL) selects in each of `fragment_ids`; a fragment with none may be absent.
+  virtual Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
+                                                           const std::vector<int64_t>& fragment_ids) = 0;
+};
+
+}  // namespace leman

@@ -1,0 +1,38 @@
+// Port: changes of the table that readers see at once or not at all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/fragment_info.h"
+#include "model/fragment_update.h"
+
+namespace leman {
+
+/// Names one commit of one job, so that after a lost answer the table can be asked whether it happened.
+struct CommitMark {
+  std::string job_id;
+  int64_t sequence = 0;
+};
+
+class TableTransaction {
+ public:
+  virtual ~TableTransaction() = default;
+  /// The newest version of the table.
+  virtual Result<int64_t> LatestVersion() = 0;
+  /// The fragments of `version` with these ids; those that are gone are absent. kNotFound: the output column is gone.
+  virtual Result<std::vector<FragmentInfo>> Inspect(int64_t version, const std::vector<int64_t>& fragment_ids) = 0;
+  /// Replaces the output column's data file in every fragment of `updates`, on top of `read_version`; returns the new
+  /// version. kConflict: another change is in the way, nothing happened. kUnknownOutcome: it may have happened.
+  virtual Result<int64_t> Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates,
+                                 const CommitMark& mark) = 0;
+  /// The version after `since_version` that carries `mark`, if one does.
+  virtual Result<std::optional<int64_t>> FindMark(int64_t since_version, const CommitMark& mark) = 0;
+  /// Remembers on the column that data files without a record count as done for `udf_version`.
+  virtual Status MarkDone(const std::string& udf_version) = 0;
+};
+
+}  // namespace leman
