@@ -50,8 +50,8 @@ endfunction()
 
 function(leman_warnings target scope)
   if(NOT scope STREQUAL "INTERFACE")
-    # -Wno-restrict: g++ 12 warns falsely in std::string (GCC bug 105651). Designated initializers may leave defaults.
-    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-restrict -Wno-missing-field-initializers -Werror)
+    # -Wno-restrict, -Wno-maybe-uninitialized: g++ 12 warns falsely in std::string and std::variant (GCC bugs 105651, 105562). Designated initializers may leave defaults.
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-restrict -Wno-maybe-uninitialized -Wno-missing-field-initializers -Werror)
     if(LEMAN_SANITIZE)
       target_compile_options(${target} PRIVATE -fsanitize=${LEMAN_SANITIZE} -fno-omit-frame-pointer
                                                -fno-sanitize-recover=all)

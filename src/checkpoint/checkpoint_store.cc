@@ -1,0 +1,47 @@
+#include "checkpoint/checkpoint_store.h"
+
+namespace leman {
+namespace {
+constexpr std::string_view kTemporaryPrefix = "tmp-";
+}  // namespace
+
+Result<std::vector<StoredCheckpoint>> CheckpointStore::List() {
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectMeta> objects, store_.List(folder_));
+  std::vector<StoredCheckpoint> checkpoints;
+  checkpoints.reserve(objects.size());
+  for (const ObjectMeta& object : objects) {
+    if (const auto name = ParseCheckpointFileName(object.name)) {
+      checkpoints.push_back({name->range, name->fragment_key, object.name, object.size_bytes});
+    }
+  }
+  return checkpoints;
+}
+
+std::string CheckpointStore::TemporaryKey(const std::string& writer, int64_t serial) const {
+  return folder_ + "/" + std::string(kTemporaryPrefix) + writer + "-" + std::to_string(serial);
+}
+
+Result<std::string> CheckpointStore::Publish(const std::string& temporary_key, const RowRange& range,
+                                             const std::string& fragment_key) {
+  const std::string name = CheckpointFileName(range, fragment_key);
+  LEMAN_RETURN_IF_ERROR(store_.Rename(temporary_key, KeyOf(name)));
+  return name;
+}
+
+Status CheckpointStore::Remove(const std::vector<std::string>& file_names) {
+  for (const std::string& name : file_names) LEMAN_RETURN_IF_ERROR(store_.Delete(KeyOf(name)));
+  return Ok();
+}
+
+Result<int64_t> CheckpointStore::RemoveTemporaries() {
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectMeta> objects, store_.List(folder_));
+  int64_t removed = 0;
+  for (const ObjectMeta& object : objects) {
+    if (!object.name.starts_with(kTemporaryPrefix)) continue;
+    LEMAN_RETURN_IF_ERROR(store_.Delete(KeyOf(object.name)));
+    ++removed;
+  }
+  return removed;
+}
+
+}  // namespace leman

@@ -1,0 +1,46 @@
+// Where the checkpoints of one computation lie, and how one becomes visible.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "io/object_store.h"
+#include "model/checkpoint_key.h"
+
+namespace leman {
+
+struct StoredCheckpoint {
+  RowRange range;
+  std::string fragment_key;
+  std::string file_name;
+  int64_t size_bytes = 0;
+};
+
+/// Checkpoints of one computation (ComputationId), as files of one folder. A checkpoint is either absent or complete:
+/// writers write under a temporary name and publish it by renaming. Publishing the same range twice is harmless: both
+/// files are valid, one stays. States: docs/states/checkpoint.md.
+class CheckpointStore {
+ public:
+  /// `store` outlives this; `folder` is the key of the computation's folder, e.g. "_leman/checkpoints/<id>".
+  CheckpointStore(ObjectStore& store, std::string folder) : store_(store), folder_(std::move(folder)) {}
+
+  /// All published checkpoints, in no order. Foreign files are passed over.
+  Result<std::vector<StoredCheckpoint>> List();
+  /// The key under which a writer makes a checkpoint before it is published; unique for `writer` and `serial`.
+  [[nodiscard]] std::string TemporaryKey(const std::string& writer, int64_t serial) const;
+  [[nodiscard]] std::string KeyOf(const std::string& file_name) const { return folder_ + "/" + file_name; }
+  /// Makes the file under `temporary_key` the checkpoint of `range`; returns its file name.
+  Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key);
+  /// Removes checkpoints; those already gone do not matter.
+  Status Remove(const std::vector<std::string>& file_names);
+  /// Removes what writers left unpublished. Only while no writer of this computation runs.
+  Result<int64_t> RemoveTemporaries();
+
+ private:
+  ObjectStore& store_;
+  std::string folder_;
+};
+
+}  // namespace leman

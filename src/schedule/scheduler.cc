@@ -1,0 +1,279 @@
+#include "schedule/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leman {
+namespace {
+
+// A worker gets a second task in advance, so that it never waits for an answer, while there are this many more.
+constexpr size_t kPendingPerThreadToQueueAhead = 4;
+
+int64_t RowsOf(const std::vector<RowRange>& pieces) {
+  int64_t rows = 0;
+  for (const RowRange& piece : pieces) rows += piece.rows();
+  return rows;
+}
+
+std::string Describe(const RowRange& range) {
+  if (range.rows() == 1) {
+    return "row " + std::to_string(range.start) + " of fragment " + std::to_string(range.fragment_id);
+  }
+  return "rows " + std::to_string(range.start) + " to " + std::to_string(range.end - 1) + " of fragment " +
+         std::to_string(range.fragment_id);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options, std::vector<Task> tasks) : options_(options) {
+  for (Task& task : tasks) AddTask(std::move(task.pieces), false);
+}
+
+TaskId Scheduler::AddTask(std::vector<RowRange> pieces, bool suspect) {
+  const auto id = static_cast<TaskId>(tasks_.size());
+  TaskEntry entry;
+  entry.task = Task{id, 1, std::move(pieces)};
+  entry.suspect = suspect;
+  tasks_.push_back(std::move(entry));
+  pending_.push_back(id);
+  return id;
+}
+
+Scheduler::Commands Scheduler::Start() {
+  Commands commands;
+  StartMore(static_cast<int64_t>(pending_.size()), commands);
+  return commands;
+}
+
+void Scheduler::StartMore(int64_t wanted_threads, Commands& commands) {
+  const int64_t threads = options_.threads_per_worker;
+  const auto present = static_cast<int64_t>(workers_.size()) + starting_;
+  const int64_t wanted = std::min<int64_t>((wanted_threads + threads - 1) / threads, options_.max_workers - present);
+  if (wanted <= 0) return;
+  starting_ += static_cast<int32_t>(wanted);
+  commands.push_back(StartWorkers{static_cast<int32_t>(wanted)});
+}
+
+Scheduler::TaskEntry* Scheduler::Current(WorkerId worker, TaskId task, int32_t attempt) {
+  if (task < 0 || task >= static_cast<TaskId>(tasks_.size())) return nullptr;
+  TaskEntry& entry = tasks_[static_cast<size_t>(task)];
+  const bool current = entry.state == TaskState::kAssigned && entry.worker == worker && entry.task.attempt == attempt;
+  return current ? &entry : nullptr;
+}
+
+Scheduler::Commands Scheduler::OnWorkerReady(WorkerId worker) {
+  Commands commands;
+  starting_ = std::max(0, starting_ - 1);
+  failed_starts_ = 0;
+  workers_[worker].ready = true;
+  Dispatch(commands);
+  return commands;
+}
+
+void Scheduler::Dispatch(Commands& commands) {
+  for (auto& [id, worker] : workers_) {
+    while (!pending_.empty() && static_cast<int32_t>(worker.assigned.size()) < options_.threads_per_worker) {
+      AssignTo(id, commands);
+    }
+  }
+  const size_t threads = workers_.size() * static_cast<size_t>(options_.threads_per_worker);
+  for (auto& [id, worker] : workers_) {
+    if (pending_.size() <= threads * kPendingPerThreadToQueueAhead) return;
+    while (static_cast<int32_t>(worker.assigned.size()) < 2 * options_.threads_per_worker) AssignTo(id, commands);
+  }
+}
+
+void Scheduler::AssignTo(WorkerId worker, Commands& commands) {
+  const TaskId id = pending_.front();
+  pending_.pop_front();
+  TaskEntry& entry = tasks_[static_cast<size_t>(id)];
+  entry.state = TaskState::kAssigned;
+  entry.worker = worker;
+  workers_[worker].assigned.push_back(id);
+  commands.push_back(AssignTask{worker, entry.task});
+}
+
+Scheduler::Commands Scheduler::OnProgress(WorkerId worker, TaskId task, int32_t attempt, int64_t rows_done,
+                                          int64_t now_ns) {
+  if (TaskEntry* entry = Current(worker, task, attempt)) {
+    entry->rows_done = std::max(entry->rows_done, rows_done);
+    if (entry->first_progress_ns < 0) {
+      entry->first_progress_ns = now_ns;
+      entry->first_progress_rows = entry->rows_done;
+    }
+    entry->last_progress_ns = now_ns;
+  }
+  return {};
+}
+
+bool Scheduler::OnCheckpoint(TaskId task, int32_t attempt, const RowRange& range) {
+  if (task < 0 || task >= static_cast<TaskId>(tasks_.size())) return false;
+  TaskEntry& entry = tasks_[static_cast<size_t>(task)];
+  if (entry.state != TaskState::kAssigned || entry.task.attempt != attempt) return false;
+  entry.checkpointed.push_back(range);
+  return true;
+}
+
+Scheduler::Commands Scheduler::OnTaskDone(WorkerId worker, TaskId task, int32_t attempt) {
+  Commands commands;
+  TaskEntry* entry = Current(worker, task, attempt);
+  if (entry == nullptr) return commands;
+  const auto left = Without(entry->task.pieces, entry->checkpointed);
+  if (!left.empty()) {
+    commands.push_back(FailJob{MakeError(ErrorKind::kInternal, "worker ", worker, " said that task ", task,
+                                         " is done, but has not checkpointed ", Describe(left.front()))});
+    return commands;
+  }
+  entry->state = TaskState::kDone;
+  ++tasks_done_;
+  Unassign(worker, task);
+  Dispatch(commands);
+  return commands;
+}
+
+void Scheduler::Unassign(WorkerId worker, TaskId task) {
+  auto& assigned = workers_[worker].assigned;
+  assigned.erase(std::remove(assigned.begin(), assigned.end(), task), assigned.end());
+}
+
+Scheduler::Commands Scheduler::OnShrunk(WorkerId worker, TaskId task, int32_t attempt, int64_t kept_rows) {
+  Commands commands;
+  TaskEntry* entry = Current(worker, task, attempt);
+  if (entry == nullptr) return commands;
+  entry->shrinking = false;
+  if (kept_rows >= entry->task.rows() || kept_rows < 0) return commands;
+  auto rest = PiecesFrom(entry->task.pieces, kept_rows);
+  entry->task.pieces = FirstRows(entry->task.pieces, kept_rows);
+  const bool suspect = entry->suspect;
+  AddTask(std::move(rest), suspect);
+  Dispatch(commands);
+  return commands;
+}
+
+Scheduler::Commands Scheduler::OnWorkerLost(WorkerId worker, const std::string& reason) {
+  Commands commands;
+  const auto found = workers_.find(worker);
+  if (found == workers_.end()) {
+    starting_ = std::max(0, starting_ - 1);
+    if (++failed_starts_ >= options_.max_failed_starts) {
+      commands.push_back(FailJob{MakeError(ErrorKind::kInternal, "worker processes die before they are ready, ",
+                                           failed_starts_, " times in a row; the last one: ", reason)});
+      return commands;
+    }
+  } else {
+    const std::deque<TaskId> assigned = std::move(found->second.assigned);
+    workers_.erase(found);
+    for (size_t i = assigned.size(); i-- > 0;) {
+      const bool was_running = i < static_cast<size_t>(options_.threads_per_worker);
+      Requeue(tasks_[static_cast<size_t>(assigned[i])], was_running, reason, commands);
+    }
+  }
+  StartMore(static_cast<int64_t>(pending_.size()), commands);
+  Dispatch(commands);
+  return commands;
+}
+
+void Scheduler::Requeue(TaskEntry& entry, bool was_running, const std::string& reason, Commands& commands) {
+  entry.task.pieces = Without(entry.task.pieces, entry.checkpointed);
+  entry.checkpointed.clear();
+  entry.rows_done = 0;
+  entry.first_progress_ns = entry.last_progress_ns = -1;
+  entry.shrinking = false;
+  entry.worker = -1;
+  ++entry.task.attempt;
+  if (entry.task.pieces.empty()) {  // all was checkpointed; only the last word is missing
+    entry.state = TaskState::kDone;
+    ++tasks_done_;
+    return;
+  }
+  entry.state = TaskState::kPending;
+  if (was_running) {
+    ++retries_;
+    ++entry.deaths;
+  }
+  const int32_t budget = entry.suspect ? 1 : options_.max_attempts;
+  if (entry.deaths < budget) {
+    pending_.push_front(entry.task.id);
+    return;
+  }
+  const int64_t rows = RowsOf(entry.task.pieces);
+  if (rows == 1) {
+    commands.push_back(FailJob{MakeError(ErrorKind::kUserFunction, "worker processes die on ",
+                                         Describe(entry.task.pieces.front()), ": ", reason)});
+    return;
+  }
+  auto second = PiecesFrom(entry.task.pieces, rows / 2);
+  entry.task.pieces = FirstRows(entry.task.pieces, rows / 2);
+  entry.deaths = 0;
+  entry.suspect = true;
+  pending_.push_front(entry.task.id);
+  AddTask(std::move(second), true);
+}
+
+int64_t Scheduler::RemainingNs(const TaskEntry& entry) const {
+  const int64_t rows = entry.rows_done - entry.first_progress_rows;
+  const int64_t elapsed = entry.last_progress_ns - entry.first_progress_ns;
+  const int64_t remaining = entry.task.rows() - entry.rows_done;
+  if (rows <= 0 || elapsed <= 0) return 0;
+  return static_cast<int64_t>(static_cast<double>(elapsed) / static_cast<double>(rows) *
+                              static_cast<double>(remaining));
+}
+
+int64_t Scheduler::IdleThreads() const {
+  int64_t idle = 0;
+  for (const auto& [id, worker] : workers_) {
+    idle += std::max<int64_t>(0, options_.threads_per_worker - static_cast<int64_t>(worker.assigned.size()));
+  }
+  return idle;
+}
+
+Scheduler::Commands Scheduler::OnTick(int64_t now_ns) {
+  Commands commands;
+  if (pending_.empty() && !finished()) SplitForIdle(now_ns, commands);
+  return commands;
+}
+
+void Scheduler::SplitForIdle(int64_t now_ns, Commands& commands) {
+  std::vector<std::pair<int64_t, TaskEntry*>> candidates;
+  for (const auto& [id, worker] : workers_) {
+    for (const TaskId task : worker.assigned) {
+      TaskEntry& entry = tasks_[static_cast<size_t>(task)];
+      const int64_t remaining_rows = entry.task.rows() - entry.rows_done;
+      if (entry.shrinking || remaining_rows < 2) continue;
+      // A task that was silent for long is slow, whatever its rate was before.
+      const int64_t silent = entry.last_progress_ns < 0 ? 0 : now_ns - entry.last_progress_ns;
+      const int64_t remaining = std::max(RemainingNs(entry), silent);
+      if (remaining > options_.split_above_ns) candidates.emplace_back(remaining, &entry);
+    }
+  }
+  if (candidates.empty()) return;
+  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  // Workers that are not there yet are started for the work that is worth sharing; the split follows once they idle.
+  int64_t total_ns = 0;
+  for (const auto& [remaining, entry] : candidates) total_ns += remaining;
+  const auto busy = static_cast<int64_t>(workers_.size()) * options_.threads_per_worker - IdleThreads();
+  const int64_t worthwhile = total_ns / options_.split_above_ns - busy - IdleThreads() -
+                             int64_t{starting_} * options_.threads_per_worker;
+  StartMore(worthwhile, commands);
+  int64_t idle = IdleThreads();
+  for (const auto& [remaining, entry] : candidates) {
+    if (idle-- <= 0) return;
+    entry->shrinking = true;
+    const int64_t keep = entry->rows_done + (entry->task.rows() - entry->rows_done) / 2;
+    commands.push_back(ShrinkTask{entry->worker, entry->task.id, entry->task.attempt, keep});
+  }
+}
+
+std::vector<RowRange> Scheduler::RunningOn(WorkerId worker) const {
+  std::vector<RowRange> rows;
+  const auto found = workers_.find(worker);
+  if (found == workers_.end()) return rows;
+  for (size_t i = 0; i < found->second.assigned.size() && i < static_cast<size_t>(options_.threads_per_worker); ++i) {
+    const TaskEntry& entry = tasks_[static_cast<size_t>(found->second.assigned[i])];
+    const auto left = Without(entry.task.pieces, entry.checkpointed);
+    if (!left.empty()) rows.push_back(left.front());
+  }
+  return rows;
+}
+
+}  // namespace leman
