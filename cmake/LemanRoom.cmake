@@ -1,4 +1,4 @@
-# leman_room(NAME [DEPENDS room...]): a static library of src/NAME/**.cc without its tests and fakes, and, with
+# leman_room(NAME [DEPENDS room...] [TESTING_DEPENDS room...]): a static library of src/NAME/**.cc without its tests and fakes, and, with
 # LEMAN_BUILD_TESTS, leman_NAME_testing (src/NAME/testing) and leman_NAME_test (src/NAME/**_test.cc).
 if(LEMAN_BUILD_TESTS)
   find_package(GTest REQUIRED)
@@ -7,7 +7,7 @@ if(LEMAN_BUILD_TESTS)
 endif()
 
 function(leman_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;TESTING_DEPENDS" ${ARGN})
   set(dir ${CMAKE_CURRENT_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cc)
   set(tests ${sources})
@@ -33,6 +33,9 @@ function(leman_room name)
   if(LEMAN_BUILD_TESTS AND fakes)
     add_library(leman_${name}_testing STATIC ${fakes})
     target_link_libraries(leman_${name}_testing PUBLIC leman_${name})
+    foreach(room ${ROOM_TESTING_DEPENDS})
+      target_link_libraries(leman_${name}_testing PUBLIC leman_${room})
+    endforeach()
     leman_warnings(leman_${name}_testing PUBLIC)
   endif()
   if(LEMAN_BUILD_TESTS AND tests)

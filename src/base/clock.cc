@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <thread>
 
 namespace leman {
 
@@ -16,6 +17,8 @@ int64_t SystemClock::UnixMicros() const {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
+
+void SystemClock::SleepNs(int64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); }
 
 std::string FormatUtc(int64_t unix_micros) {
   const auto seconds = static_cast<std::time_t>(unix_micros / 1000000);

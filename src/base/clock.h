@@ -13,12 +13,15 @@ class Clock {
   [[nodiscard]] virtual int64_t MonotonicNs() const = 0;
   /// Microseconds since 1970-01-01 UTC; may jump.
   [[nodiscard]] virtual int64_t UnixMicros() const = 0;
+  /// Lets `ns` nanoseconds pass.
+  virtual void SleepNs(int64_t ns) = 0;
 };
 
 class SystemClock final : public Clock {
  public:
   [[nodiscard]] int64_t MonotonicNs() const override;
   [[nodiscard]] int64_t UnixMicros() const override;
+  void SleepNs(int64_t ns) override;
 };
 
 /// A clock that moves only when told to.
@@ -26,6 +29,7 @@ class ManualClock final : public Clock {
  public:
   [[nodiscard]] int64_t MonotonicNs() const override { return now_ns_; }
   [[nodiscard]] int64_t UnixMicros() const override { return now_ns_ / 1000; }
+  void SleepNs(int64_t ns) override { now_ns_ += ns; }
   void AdvanceNs(int64_t ns) { now_ns_ += ns; }
 
  private:

@@ -1,0 +1,191 @@
+#include "apply/applier.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leman {
+namespace {
+
+bool BitAt(const void* bitmap, int64_t index) {
+  return (static_cast<const uint8_t*>(bitmap)[index / 8] >> (index % 8) & 1) != 0;
+}
+
+bool IsValid(const ArrowArray& column, int64_t row) {
+  return column.null_count == 0 || column.buffers[0] == nullptr || BitAt(column.buffers[0], column.offset + row);
+}
+
+}  // namespace
+
+// The state of one Run.
+struct Applier::TaskRun {
+  const TaskOrder& order;
+  TaskObserver& observer;
+  BatchCutter cutter;
+  RowRange* failed_at;
+  OwnedSchema schema;
+  int64_t rows_to_do;          // shrinks on request
+  int64_t rows_done = 0;
+  size_t piece = 0;            // the piece that the next row belongs to
+  int64_t piece_row = 0;       // its next row, from the piece's start
+  std::unique_ptr<ColumnFile> file;
+  std::string file_key;
+  int64_t file_start = 0;      // row of the piece, from its start
+  int64_t file_computed = 0;
+  WorkTimes times;
+  int64_t last_progress_ns = 0;
+
+  [[nodiscard]] const RowRange& current_piece() const { return order.task.pieces[piece]; }
+  [[nodiscard]] RowRange RowsAt(int64_t rows) const {
+    const RowRange& range = current_piece();
+    return {range.fragment_id, range.start + piece_row, std::min(range.end, range.start + piece_row + rows)};
+  }
+};
+
+Applier::Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std::string name,
+                 std::string checkpoint_root)
+    : ports_(ports),
+      cut_(cut),
+      input_columns_(input_columns),
+      name_(std::move(name)),
+      checkpoint_root_(std::move(checkpoint_root)) {}
+
+Status Applier::Run(const TaskOrder& order, TaskObserver& observer, RowRange* failed_at) {
+  TaskRun run{order, observer, BatchCutter(cut_), failed_at, {}, order.task.rows()};
+  *failed_at = order.task.pieces.front();
+  ReadRequest request{order.task.pieces, cut_.batch_rows, order.filter, order.with_deleted_rows};
+  const int64_t open_ns = ports_.clock.MonotonicNs();
+  LEMAN_ASSIGN_OR_RETURN(BatchStream source, ports_.reader.Open(request));
+  run.schema = std::move(source.schema);
+  run.times.read_ns += ports_.clock.MonotonicNs() - open_ns;
+  while (run.rows_done < run.rows_to_do) {
+    if (observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
+    const int64_t start_ns = ports_.clock.MonotonicNs();
+    auto batch = std::make_shared<OwnedArray>();
+    if (source.stream->get_next(source.stream.get(), batch->Out()) != 0) {
+      const char* reason = source.stream->get_last_error(source.stream.get());
+      return MakeError(ErrorKind::kRetryable, "read rows: ", reason == nullptr ? "unknown error" : reason);
+    }
+    run.times.read_ns += ports_.clock.MonotonicNs() - start_ns;
+    if (batch->empty()) {
+      return MakeError(ErrorKind::kInternal, "the table gave ", run.rows_done, " rows of a task of ", run.rows_to_do);
+    }
+    LEMAN_RETURN_IF_ERROR(ProcessBatch(run, batch));
+  }
+  return Ok();
+}
+
+Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
+  int64_t offset = 0;
+  const int64_t batch_rows = batch->get()->length;
+  run.times.bytes_read += ArrayBytes(*run.schema.get(), *batch->get());
+  while (offset < batch_rows && run.rows_done < run.rows_to_do) {
+    if (run.observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
+    if (const int64_t keep = run.observer.TakeShrinkRequest(); keep >= 0) {
+      run.rows_to_do = std::clamp(keep, run.rows_done, run.rows_to_do);
+      if (run.rows_to_do == run.rows_done && run.file != nullptr) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
+      run.observer.OnShrunk(run.rows_to_do);
+      if (run.rows_to_do == run.rows_done) return Ok();
+    }
+    const int64_t rows = std::min({batch_rows - offset, run.current_piece().rows() - run.piece_row,
+                                   run.cutter.NextCallRows(), run.rows_to_do - run.rows_done});
+    *run.failed_at = run.RowsAt(rows);
+    const int64_t start_ns = ports_.clock.MonotonicNs();
+    int64_t selected_rows = 0;
+    LEMAN_ASSIGN_OR_RETURN(OwnedArray values, ComputeRows(run, batch, offset, rows, &selected_rows));
+    const int64_t bytes = ArrayBytes(ports_.output_type, *values.get());
+    LEMAN_RETURN_IF_ERROR(WriteRows(run, std::move(values)));
+    const int64_t now_ns = ports_.clock.MonotonicNs();
+    run.cutter.OnCall(rows, now_ns - start_ns, bytes);
+    run.file_computed += selected_rows;
+    run.rows_done += rows;
+    run.piece_row += rows;
+    offset += rows;
+    const bool piece_ends = run.piece_row == run.current_piece().rows();
+    if (piece_ends || run.rows_done == run.rows_to_do || run.cutter.CheckpointDue()) {
+      LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
+    }
+    constexpr int64_t kProgressEveryNs = 50'000'000;
+    if (now_ns - run.last_progress_ns > kProgressEveryNs) {
+      run.observer.OnProgress(run.rows_done);
+      run.last_progress_ns = now_ns;
+    }
+    if (piece_ends) {
+      ++run.piece;
+      run.piece_row = 0;
+    }
+  }
+  return Ok();
+}
+
+Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,
+                                        int64_t* selected_rows) {
+  const bool filtered = !run.order.filter.empty();
+  RowMask mask;
+  *selected_rows = rows;
+  if (filtered || run.order.with_deleted_rows) {
+    mask.assign(static_cast<size_t>(rows), 1);
+    int64_t column = input_columns_ + (filtered ? 2 : 0);
+    if (run.order.with_deleted_rows) {
+      const ArrowArray& live = *batch->get()->children[column];
+      for (int64_t i = 0; i < rows; ++i) mask[size_t(i)] &= IsValid(live, offset + i) ? 1 : 0;
+    }
+    if (filtered) {
+      const ArrowArray& selected = *batch->get()->children[input_columns_ + 1];
+      for (int64_t i = 0; i < rows; ++i) {
+        const int64_t row = offset + i;
+        mask[size_t(i)] &= IsValid(selected, row) && BitAt(selected.buffers[1], selected.offset + row) ? 1 : 0;
+      }
+    }
+    *selected_rows = std::count(mask.begin(), mask.end(), 1);
+  }
+  if (filtered && *selected_rows == 0) return SliceColumn(batch, input_columns_, offset, rows);
+  const int64_t start_ns = ports_.clock.MonotonicNs();
+  int64_t failed_row = -1;
+  auto computed = ports_.udf.Apply(SliceColumns(batch, 0, input_columns_, offset, rows),
+                                   *selected_rows == rows ? nullptr : &mask, &failed_row);
+  run.times.udf_ns += ports_.clock.MonotonicNs() - start_ns;
+  ++run.times.udf_calls;
+  if (!computed.ok()) {
+    if (failed_row >= 0) {
+      run.failed_at->start += failed_row;
+      run.failed_at->end = run.failed_at->start + 1;
+    }
+    return computed.error();
+  }
+  if (!filtered || *selected_rows == rows) return computed;
+  return ports_.merger.Merge(mask, std::move(computed).value(), SliceColumn(batch, input_columns_, offset, rows));
+}
+
+Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
+  const int64_t start_ns = ports_.clock.MonotonicNs();
+  if (run.file == nullptr) {
+    run.file_key = ports_.checkpoints.TemporaryKey(name_, ++serial_);
+    run.file_start = run.piece_row;
+    run.file_computed = 0;
+    LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key));
+  }
+  LEMAN_RETURN_IF_ERROR(run.file->Write(std::move(values)));
+  run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
+  return Ok();
+}
+
+Status Applier::CutCheckpoint(TaskRun& run) {
+  const int64_t start_ns = ports_.clock.MonotonicNs();
+  const RowRange& piece = run.current_piece();
+  CheckpointDone done;
+  done.task = run.order.task.id;
+  done.attempt = run.order.task.attempt;
+  done.range = {piece.fragment_id, piece.start + run.file_start, piece.start + run.piece_row};
+  done.rows_computed = run.file_computed;
+  LEMAN_ASSIGN_OR_RETURN(done.size_bytes, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
+  run.file.reset();
+  LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range,
+                                                               run.order.fragment_keys[run.piece]));
+  run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
+  done.times = std::exchange(run.times, {});
+  run.cutter.OnCheckpoint();
+  run.observer.OnCheckpoint(done);
+  return Ok();
+}
+
+}  // namespace leman

@@ -1,0 +1,83 @@
+// One task from top to bottom: read, call the function, cut, write checkpoints.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apply/batch_cutter.h"
+#include "apply/udf.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "checkpoint/checkpoint_store.h"
+#include "model/arrow_slice.h"
+#include "model/task.h"
+#include "model/task_outcome.h"
+#include "table/batch_reader.h"
+#include "table/column_writer.h"
+
+namespace leman {
+
+/// A task with what a worker needs to know of its fragments.
+struct TaskOrder {
+  Task task;
+  std::vector<std::string> fragment_keys;  ///< One per piece.
+  std::string filter;                      ///< Empty: all live rows.
+  bool with_deleted_rows = false;
+};
+
+/// What reaches a running task from outside, and leaves it; the methods are called on the applier's thread.
+class TaskObserver {
+ public:
+  virtual ~TaskObserver() = default;
+  virtual void OnProgress(int64_t rows_done) = 0;
+  virtual void OnCheckpoint(const CheckpointDone& done) = 0;
+  /// The task now ends after its first `kept_rows` rows.
+  virtual void OnShrunk(int64_t kept_rows) = 0;
+  /// Whether somebody asked to stop.
+  [[nodiscard]] virtual bool cancelled() const = 0;
+  /// Rows after which the task should end, or -1; asked before every call and then forgotten.
+  [[nodiscard]] virtual int64_t TakeShrinkRequest() = 0;
+};
+
+/// Everything an applier works with; all of it outlives the applier.
+struct ApplierPorts {
+  BatchReader& reader;
+  Udf& udf;
+  ArrayMerger& merger;
+  ColumnWriter& writer;
+  CheckpointStore& checkpoints;
+  Clock& clock;
+  const ArrowSchema& output_type;  ///< Of what the function returns, to count bytes.
+};
+
+class Applier {
+ public:
+  /// `name` is unique among the appliers of a job: it is part of temporary names. `checkpoint_root` + "/" + key is the
+  /// path under which the writer reaches a key of the checkpoint store.
+  Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std::string name, std::string checkpoint_root);
+
+  /// Runs the task. Every range reported through the observer is durable. On failure `*failed_at` holds the rows in
+  /// hand (a single row where it is known), and what was reported before stays valid.
+  Status Run(const TaskOrder& order, TaskObserver& observer, RowRange* failed_at);
+
+ private:
+  struct TaskRun;
+
+  Status ProcessBatch(TaskRun& run, const SharedArray& batch);
+  Result<OwnedArray> ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,
+                                 int64_t* selected_rows);
+  Status WriteRows(TaskRun& run, OwnedArray values);
+  Status CutCheckpoint(TaskRun& run);
+
+  ApplierPorts ports_;
+  CutOptions cut_;
+  int64_t input_columns_;
+  std::string name_;
+  std::string checkpoint_root_;
+  int64_t serial_ = 0;
+};
+
+}  // namespace leman

@@ -1,0 +1,215 @@
+#include "apply/applier.h"
+
+#include <gtest/gtest.h>
+
+#include "io/memory_object_store.h"
+#include "table/testing/memory_table.h"
+
+namespace leman {
+namespace {
+
+using testing::Int64s;
+
+// x + 1000; fails on `poison`.
+class AddThousand final : public Udf {
+ public:
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
+    const Int64s x = testing::ReadInt64Array(*inputs->children[0]);
+    Int64s y;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (selected != nullptr && (*selected)[i] == 0) {
+        y.push_back(std::nullopt);
+        continue;
+      }
+      ++calls;
+      if (x[i] == poison) {
+        *failed_row = static_cast<int64_t>(i);
+        return MakeError(ErrorKind::kUserFunction, "ValueError: bad row");
+      }
+      y.push_back(x[i] ? std::optional<int64_t>(*x[i] + 1000) : std::nullopt);
+    }
+    call_sizes.push_back(static_cast<int64_t>(x.size()));
+    if (on_call) on_call();
+    return testing::MakeInt64Array(y);
+  }
+  int64_t calls = 0;
+  std::optional<int64_t> poison;
+  std::vector<int64_t> call_sizes;
+  std::function<void()> on_call;
+};
+
+class Int64Merger final : public ArrayMerger {
+ public:
+  Result<OwnedArray> Merge(const RowMask& selected, OwnedArray computed, OwnedArray carried) override {
+    Int64s values = testing::ReadInt64Array(*carried.get());
+    const Int64s fresh = testing::ReadInt64Array(*computed.get());
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (selected[i] != 0) values[i] = fresh[i];
+    }
+    return testing::MakeInt64Array(values);
+  }
+};
+
+class Recorder final : public TaskObserver {
+ public:
+  void OnProgress(int64_t rows_done) override { progress.push_back(rows_done); }
+  void OnCheckpoint(const CheckpointDone& done) override { checkpoints.push_back(done); }
+  void OnShrunk(int64_t kept_rows) override { shrunk = kept_rows; }
+  [[nodiscard]] bool cancelled() const override { return cancel; }
+  [[nodiscard]] int64_t TakeShrinkRequest() override { return std::exchange(shrink, -1); }
+  std::vector<int64_t> progress;
+  std::vector<CheckpointDone> checkpoints;
+  int64_t shrunk = -1;
+  int64_t shrink = -1;
+  bool cancel = false;
+};
+
+class ApplierTest : public ::testing::Test {
+ protected:
+  ApplierTest() {
+    Int64s x;
+    for (int64_t i = 0; i < 100; ++i) x.push_back(i);
+    table_.AddFragment(0, x);
+    cut_.batch_rows = 10;
+    cut_.batch_rows_fixed = true;
+  }
+
+  Status Run(std::vector<RowRange> pieces, const std::string& filter = "", bool deleted = false) {
+    Applier applier({table_, udf_, merger_, table_, checkpoints_, clock_, *type_.get()}, cut_, 1, "w0", "memory");
+    TaskOrder order{Task{7, 1, std::move(pieces)}, {}, filter, deleted};
+    order.fragment_keys.assign(order.task.pieces.size(), "0123456789abcdef");
+    return applier.Run(order, recorder_, &failed_at_);
+  }
+
+  Int64s Stored(size_t checkpoint) {
+    return testing::DecodeColumn(*files_.Get(checkpoints_.KeyOf(recorder_.checkpoints[checkpoint].path)));
+  }
+
+  MemoryObjectStore files_;
+  testing::MemoryTable table_{files_};
+  CheckpointStore checkpoints_{files_, "_leman/checkpoints/c"};
+  ManualClock clock_;
+  AddThousand udf_;
+  Int64Merger merger_;
+  OwnedSchema type_ = testing::MakeSchema("l", "y");
+  CutOptions cut_;
+  Recorder recorder_;
+  RowRange failed_at_;
+};
+
+TEST_F(ApplierTest, WritesOneCheckpointForATaskThatIsQuick) {
+  ASSERT_TRUE(Run({{0, 20, 60}}).ok());
+  ASSERT_EQ(recorder_.checkpoints.size(), 1U);
+  EXPECT_EQ(recorder_.checkpoints[0].range, (RowRange{0, 20, 60}));
+  EXPECT_EQ(recorder_.checkpoints[0].rows_computed, 40);
+  const Int64s values = Stored(0);
+  ASSERT_EQ(values.size(), 40U);
+  EXPECT_EQ(values[0], 1020);
+  EXPECT_EQ(values[39], 1059);
+}
+
+TEST_F(ApplierTest, CutsAtCheckpointRowsWhereTheyAreGiven) {
+  cut_.checkpoint_rows = 15;
+  ASSERT_TRUE(Run({{0, 0, 40}}).ok());
+  std::vector<RowRange> ranges;
+  for (const auto& done : recorder_.checkpoints) ranges.push_back(done.range);
+  EXPECT_EQ(ranges, (std::vector<RowRange>{{0, 0, 15}, {0, 15, 30}, {0, 30, 40}}));
+}
+
+TEST_F(ApplierTest, CutsByTimeWhenTheFunctionIsSlow) {
+  udf_.on_call = [this] { clock_.AdvanceNs(3'000'000'000); };
+  ASSERT_TRUE(Run({{0, 0, 40}}).ok());
+  EXPECT_EQ(recorder_.checkpoints.size(), 2U);
+}
+
+TEST_F(ApplierTest, NeverPutsTwoFragmentsIntoOneCheckpoint) {
+  table_.AddFragment(1, {7, 8, 9});
+  ASSERT_TRUE(Run({{0, 0, 100}, {1, 0, 3}}).ok());
+  ASSERT_EQ(recorder_.checkpoints.size(), 2U);
+  EXPECT_EQ(recorder_.checkpoints[1].range, (RowRange{1, 0, 3}));
+  EXPECT_EQ(Stored(1), (Int64s{1007, 1008, 1009}));
+}
+
+TEST_F(ApplierTest, DeletedRowsAreNullAndNotComputed) {
+  table_.DeleteRow(0, 3);
+  ASSERT_TRUE(Run({{0, 0, 5}}, "", true).ok());
+  EXPECT_EQ(Stored(0), (Int64s{1000, 1001, 1002, std::nullopt, 1004}));
+  EXPECT_EQ(udf_.calls, 4);
+  EXPECT_EQ(recorder_.checkpoints[0].rows_computed, 4);
+}
+
+TEST_F(ApplierTest, RowsThatAreNotSelectedKeepTheirValue) {
+  ASSERT_TRUE(files_.Put("data/old.lance", testing::EncodeColumn(Int64s(100, -5))).ok());
+  ASSERT_TRUE(table_.Commit(1, {FragmentUpdate{0, 100, "old.lance"}}, {}).ok());
+  ASSERT_TRUE(Run({{0, 0, 4}}, "x is odd").ok());
+  EXPECT_EQ(Stored(0), (Int64s{-5, 1001, -5, 1003}));
+  EXPECT_EQ(udf_.calls, 2);
+}
+
+TEST_F(ApplierTest, AFailingRowIsNamedAndEarlierCheckpointsStay) {
+  cut_.checkpoint_rows = 10;
+  udf_.poison = 25;
+  const Status status = Run({{0, 0, 40}});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kUserFunction);
+  EXPECT_EQ(failed_at_, (RowRange{0, 25, 26}));
+  EXPECT_EQ(recorder_.checkpoints.size(), 2U);
+}
+
+TEST_F(ApplierTest, ShrinksToWhatIsAskedFor) {
+  udf_.on_call = [this] { recorder_.shrink = 25; };
+  ASSERT_TRUE(Run({{0, 0, 100}}).ok());
+  EXPECT_EQ(recorder_.shrunk, 25);
+  EXPECT_EQ(udf_.calls, 25);
+  EXPECT_EQ(recorder_.checkpoints.back().range.end, 25);
+}
+
+TEST_F(ApplierTest, KeepsWhatIsDoneWhenAskedForLess) {
+  int calls = 0;
+  udf_.on_call = [&] {
+    if (++calls == 3) recorder_.shrink = 5;
+  };
+  ASSERT_TRUE(Run({{0, 0, 100}}).ok());
+  EXPECT_EQ(recorder_.shrunk, 30);
+  EXPECT_EQ(recorder_.checkpoints.back().range, (RowRange{0, 0, 30}));
+}
+
+TEST_F(ApplierTest, StopsWhenCancelled) {
+  udf_.on_call = [this] { recorder_.cancel = true; };
+  EXPECT_EQ(Run({{0, 0, 100}}).error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(udf_.calls, 10);
+}
+
+TEST(BatchCutter, GrowsFromOneRowToAFullBatch) {
+  BatchCutter cutter(CutOptions{});
+  EXPECT_EQ(cutter.NextCallRows(), 1);
+  for (int i = 0; i < 6; ++i) cutter.OnCall(cutter.NextCallRows(), 1000, 8);
+  EXPECT_EQ(cutter.NextCallRows(), 10240);
+}
+
+TEST(BatchCutter, KeepsSlowCallsShort) {
+  BatchCutter cutter(CutOptions{});
+  cutter.OnCall(1, 1'000'000'000, 8);
+  EXPECT_EQ(cutter.NextCallRows(), 1);
+  cutter.OnCall(1, 1'000'000, 8);
+  EXPECT_EQ(cutter.NextCallRows(), 8);
+}
+
+TEST(BatchCutter, KeepsLargeOutputsWithinTheirMemory) {
+  BatchCutter cutter(CutOptions{});
+  for (int i = 0; i < 10; ++i) cutter.OnCall(cutter.NextCallRows(), 1000, cutter.NextCallRows() << 20);
+  EXPECT_LE(cutter.NextCallRows(), 32);
+}
+
+TEST(BatchCutter, BytesCutOnlyWhatTookTime) {
+  BatchCutter cutter(CutOptions{});
+  cutter.OnCall(100, 500'000'000, 200 << 20);
+  EXPECT_FALSE(cutter.CheckpointDue());
+  cutter.OnCall(100, 600'000'000, 1);
+  EXPECT_TRUE(cutter.CheckpointDue());
+  cutter.OnCheckpoint();
+  EXPECT_FALSE(cutter.CheckpointDue());
+}
+
+}  // namespace
+}  // namespace leman

@@ -1,0 +1,46 @@
+#include "apply/batch_cutter.h"
+
+#include <algorithm>
+
+namespace leman {
+namespace {
+constexpr int64_t kMaxGrowth = 8;
+}  // namespace
+
+BatchCutter::BatchCutter(const CutOptions& options)
+    : options_(options),
+      call_rows_(options.batch_rows_fixed ? options.batch_rows
+                                          : std::min(options.first_call_rows, options.batch_rows)) {}
+
+int64_t BatchCutter::NextCallRows() const {
+  int64_t rows = call_rows_;
+  if (options_.checkpoint_rows) rows = std::min(rows, *options_.checkpoint_rows - rows_);
+  if (options_.max_checkpoint_rows) rows = std::min(rows, *options_.max_checkpoint_rows - rows_);
+  return std::max<int64_t>(1, rows);
+}
+
+void BatchCutter::OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes) {
+  rows_ += rows;
+  elapsed_ns_ += elapsed_ns;
+  bytes_ += bytes;
+  if (options_.batch_rows_fixed || rows <= 0) return;
+  const double per_row_ns = static_cast<double>(std::max<int64_t>(elapsed_ns, 1)) / static_cast<double>(rows);
+  const double per_row_bytes = static_cast<double>(std::max<int64_t>(bytes, 1)) / static_cast<double>(rows);
+  double wanted = static_cast<double>(options_.target_call_ns) / per_row_ns;
+  wanted = std::min(wanted, static_cast<double>(options_.max_call_bytes) / per_row_bytes);
+  wanted = std::min(wanted, static_cast<double>(rows * kMaxGrowth));
+  call_rows_ = std::clamp<int64_t>(static_cast<int64_t>(wanted), 1, options_.batch_rows);
+}
+
+bool BatchCutter::CheckpointDue() const {
+  if (rows_ == 0) return false;
+  if (options_.checkpoint_rows) return rows_ >= *options_.checkpoint_rows;
+  if (options_.max_checkpoint_rows && rows_ >= *options_.max_checkpoint_rows) return true;
+  if (options_.min_checkpoint_rows && rows_ < *options_.min_checkpoint_rows) return false;
+  return elapsed_ns_ >= options_.checkpoint_ns || bytes_ >= options_.max_checkpoint_bytes ||
+         (bytes_ >= options_.checkpoint_bytes && elapsed_ns_ >= options_.checkpoint_bytes_after_ns);
+}
+
+void BatchCutter::OnCheckpoint() { rows_ = elapsed_ns_ = bytes_ = 0; }
+
+}  // namespace leman

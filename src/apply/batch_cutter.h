@@ -1,0 +1,47 @@
+// How many rows a call gets, and when a checkpoint is due.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace leman {
+
+struct CutOptions {
+  int64_t batch_rows = 10240;        ///< Upper bound on the rows of a call.
+  bool batch_rows_fixed = false;     ///< The caller chose batch_rows: every call gets them.
+  int64_t first_call_rows = 1;       ///< Where they adapt: rows of the first call, so that a slow function shows life.
+  int64_t target_call_ns = 250'000'000;
+  int64_t max_call_bytes = 32 << 20;
+  std::optional<int64_t> checkpoint_rows;      ///< Cut exactly here (S9); else by time and bytes.
+  std::optional<int64_t> min_checkpoint_rows;
+  std::optional<int64_t> max_checkpoint_rows;
+  int64_t checkpoint_ns = 5'000'000'000;
+  int64_t checkpoint_bytes = 128LL << 20;
+  /// Bytes alone cut only after this time: what is computed faster is cheaper to lose than to put together.
+  int64_t checkpoint_bytes_after_ns = 1'000'000'000;
+  int64_t max_checkpoint_bytes = 1LL << 30;
+};
+
+/// Pure; told what each call took. One per task.
+class BatchCutter {
+ public:
+  explicit BatchCutter(const CutOptions& options);
+
+  /// Rows that the next call may have; never more than what is left until checkpoint_rows.
+  [[nodiscard]] int64_t NextCallRows() const;
+  /// A call on `rows` rows took `elapsed_ns` and gave `bytes` of output.
+  void OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes);
+  [[nodiscard]] bool CheckpointDue() const;
+  /// A checkpoint was cut.
+  void OnCheckpoint();
+  [[nodiscard]] int64_t rows_in_checkpoint() const { return rows_; }
+
+ private:
+  CutOptions options_;
+  int64_t call_rows_;
+  int64_t rows_ = 0;
+  int64_t elapsed_ns_ = 0;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace leman
