@@ -54,3 +54,11 @@ class JobNotFoundError(LemanError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class TableNotFoundError(LemanError, ValueError):
+    """The database has no table of that name."""
+
+
+class ColumnNotFoundError(LemanError, ValueError):
+    """The table has no column of that name, at the version asked for."""

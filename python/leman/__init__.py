@@ -1,0 +1,111 @@
+"""Leman fills columns of Lance tables with user-defined functions, on one machine or on many.
+
+>>> import leman
+>>> @leman.udf
+... def n_words(text: str) -> int:
+...     return len(text.split())
+>>> table = leman.connect("./db").open_table("texts")  # doctest: +SKIP
+>>> table.add_columns({"n_words": n_words})  # doctest: +SKIP
+>>> table.backfill("n_words")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backfill_job import BackfillHandle, BackfillResult
+    from .connection import Connection, connect
+    from .errors import (
+        ColumnNotFoundError,
+        ConflictError,
+        CorruptDataError,
+        JobCancelledError,
+        JobFailedError,
+        JobNotFoundError,
+        JobTimeoutError,
+        LemanError,
+        TableNotFoundError,
+        UntrustedFunctionError,
+        UserFunctionError,
+        WorkerCrashError,
+    )
+    from .jobs import Job
+    from .on_error import Fail, Retry, Skip, fail_fast, retry_all, retry_transient, skip_on_error
+    from .table import Table
+    from .user_function import UserFunction, udf
+
+__version__ = "0.1.0"
+
+# Loaded at first use, so that `import leman` costs next to nothing in a worker or a script that only defines functions.
+_HOMES = {
+    "backfill_job": ("BackfillHandle", "BackfillResult"),
+    "connection": ("Connection", "connect"),
+    "errors": (
+        "ColumnNotFoundError",
+        "ConflictError",
+        "CorruptDataError",
+        "JobCancelledError",
+        "JobFailedError",
+        "JobNotFoundError",
+        "JobTimeoutError",
+        "LemanError",
+        "TableNotFoundError",
+        "UntrustedFunctionError",
+        "UserFunctionError",
+        "WorkerCrashError",
+    ),
+    "jobs": ("Job",),
+    "on_error": ("Fail", "Retry", "Skip", "fail_fast", "retry_all", "retry_transient", "skip_on_error"),
+    "table": ("Table",),
+    "user_function": ("UserFunction", "udf"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BackfillHandle",
+    "BackfillResult",
+    "ColumnNotFoundError",
+    "ConflictError",
+    "Connection",
+    "CorruptDataError",
+    "Fail",
+    "Job",
+    "JobCancelledError",
+    "JobFailedError",
+    "JobNotFoundError",
+    "JobTimeoutError",
+    "LemanError",
+    "Retry",
+    "Skip",
+    "Table",
+    "TableNotFoundError",
+    "UntrustedFunctionError",
+    "UserFunction",
+    "UserFunctionError",
+    "WorkerCrashError",
+    "__version__",
+    "connect",
+    "fail_fast",
+    "retry_all",
+    "retry_transient",
+    "skip_on_error",
+    "udf",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        from .argument_checks import closest
+
+        raise AttributeError(f"module 'leman' has no attribute {name!r}.{closest(name, _HOME_OF)}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    # But for this, a submodule of the same name as a public one could come to stand in its place.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,123 @@
+"""Checks of single arguments; every message names the argument, the value and what was expected."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import math
+import operator
+import re
+from collections.abc import Iterable, Mapping
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known name nearest to ``name``, or an empty string."""
+    # A person's slip is often one of case, which difflib counts as a difference.
+    by_lower = {entry.lower(): entry for entry in known}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
+
+
+def reject_unknown(function: str, unknown: Mapping[str, object], known: Iterable[str]) -> None:
+    """Raise the ``TypeError`` of an unknown keyword argument, with the nearest known one."""
+    for name in unknown:
+        raise TypeError(f"{function}() got an unexpected keyword argument {name!r}.{closest(name, known)}")
+
+
+def integer(argument: str, value: object, *, minimum: int) -> int:
+    """Return ``value`` as an ``int`` of at least ``minimum``; bools and floats are no integers here."""
+    expected = f"expected an integer >= {minimum}"
+    if isinstance(value, bool):
+        raise TypeError(f"{argument}={value!r}: {expected}, got a bool")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}") from None
+    if number < minimum:
+        raise ValueError(f"{argument}={number}: {expected}")
+    return number
+
+
+def optional_integer(argument: str, value: object, *, minimum: int) -> int | None:
+    """Like :func:`integer`, with ``None`` for "not given"."""
+    return None if value is None else integer(argument, value, minimum=minimum)
+
+
+def number(argument: str, value: object, *, above: float | None = None, minimum: float | None = None) -> float:
+    """Return ``value`` as a finite ``float`` above or at least a bound."""
+    bound = f"> {above:g}" if above is not None else f">= {minimum:g}" if minimum is not None else "finite"
+    expected = f"expected a number {bound}"
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}")
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}") from None
+    if (
+        not math.isfinite(result)
+        or (above is not None and result <= above)
+        or (minimum is not None and result < minimum)
+    ):
+        raise ValueError(f"{argument}={value!r}: {expected}")
+    return result
+
+
+def optional_number(
+    argument: str, value: object, *, above: float | None = None, minimum: float | None = None
+) -> float | None:
+    """Like :func:`number`, with ``None`` for "not given"."""
+    return None if value is None else number(argument, value, above=above, minimum=minimum)
+
+
+def optional_seconds(argument: str, value: object) -> float | None:
+    """Return a positive duration in seconds from a number or a ``timedelta``."""
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    return optional_number(argument, value, above=0.0)
+
+
+def text(argument: str, value: object) -> str:
+    """Return ``value`` if it is a ``str`` with something in it."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}={value!r}: expected a str, got {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{argument}={value!r}: expected a str that is not empty")
+    return value
+
+
+def column_paths(argument: str, value: object) -> tuple[str, ...]:
+    """Return a list of column paths as a tuple."""
+    expected = "expected a list of column names"
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        hint = f", e.g. [{value!r}]" if isinstance(value, str) else ""
+        raise TypeError(f"{argument}={value!r}: {expected}{hint}, got {type(value).__name__}")
+    paths = tuple(value)
+    for path in paths:
+        if not isinstance(path, str) or not path:
+            raise TypeError(f"{argument}={list(paths)!r}: {expected}, but {path!r} is not a column name")
+    if not paths:
+        raise ValueError(f"{argument}=[]: {expected} with at least one name in it")
+    return paths
+
+
+def identifier(argument: str, value: object) -> str:
+    """Return a job id; letters, digits, ``-`` and ``_`` only, since it names files."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}={value!r}: expected a str, got {type(value).__name__}")
+    if not _IDENTIFIER.fullmatch(value):
+        raise ValueError(f"{argument}={value!r}: expected 1 to 128 letters, digits, '-' or '_'")
+    return value
+
+
+def table_name(value: object, argument: str = "name") -> str:
+    """Return a table name that stays inside its database folder."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}={value!r}: expected a table name (str), got {type(value).__name__}")
+    if not _TABLE_NAME.fullmatch(value):
+        raise ValueError(
+            f"{argument}={value!r}: expected a table name of letters, digits, '_', '-' and '.', not beginning with '.'"
+        )
+    return value

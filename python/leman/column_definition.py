@@ -1,0 +1,216 @@
+"""Gives columns their functions: what add_columns and alter_columns do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from . import argument_checks as check
+from . import function_registry
+from .column_metadata import PREFIX, ColumnFunction, read_column_function
+from .function_resolution import column_function
+from .function_signature import RECORD_BATCH
+from .input_columns import check_output_type, no_such_column, resolve_input_columns
+from .stored_function import store_function
+from .user_function import UserFunction, UserFunctionClass, as_user_function
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow as pa
+
+    from .table import Table
+
+_ALTER_KEYS = ("path", "udf", "input_columns", "name", "nullable", "data_type", "rename")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Binding:
+    column: str
+    function: UserFunction
+    input_columns: tuple[str, ...] | None
+
+
+def add_columns(table: Table, transforms: Any) -> None:
+    """Declare columns; see :meth:`leman.Table.add_columns`."""
+    dataset = table.writable_dataset("add_columns")
+    if not isinstance(transforms, Mapping):
+        _add_fields(dataset, transforms)
+        return
+    if not transforms:
+        raise ValueError("add_columns({}): expected at least one column")
+    expressions: dict[str, str] = {}
+    bindings: list[_Binding] = []
+    for column, value in transforms.items():
+        _check_new_column(column, dataset.schema)
+        if isinstance(value, str):
+            expressions[column] = check.text(f"SQL expression of column {column!r}", value)
+        else:
+            bindings.append(_binding(dataset.schema, column, value))
+    fields = [_function_field(table, binding) for binding in bindings]
+    # An expression can still be refused by Lance; then nothing was added.
+    if expressions:
+        dataset.add_columns(expressions)
+    if fields:
+        import pyarrow as pa
+
+        dataset.add_columns(pa.schema(fields))
+    for binding in bindings:
+        function_registry.remember(table.uri, binding.column, binding.function)
+
+
+def _add_fields(dataset: lance.LanceDataset, fields: Any) -> None:
+    import pyarrow as pa
+
+    listed = fields if isinstance(fields, (list, pa.Schema)) else [fields]
+    if not all(isinstance(field, pa.Field) for field in listed):
+        raise TypeError(
+            f"add_columns({fields!r}): expected {{'column': udf}}, {{'column': (udf, ['input', …])}}, "
+            "{'column': 'SQL expression'}, or pyarrow fields"
+        )
+    dataset.add_columns(fields)
+
+
+def _check_new_column(column: object, schema: pa.Schema) -> None:
+    if not isinstance(column, str) or not column:
+        raise TypeError(f"column name {column!r}: expected a str with something in it")
+    if column in schema.names:
+        raise ValueError(
+            f"column {column!r} exists already; alter_columns({{'path': {column!r}, 'udf': …}}) gives it another "
+            "function"
+        )
+    if column.startswith("_row") or any(letter in column for letter in "./\\\0`"):
+        raise ValueError(
+            f"column name {column!r}: expected a name without '.', '/', '\\' and '`' that does not begin with '_row'"
+        )
+
+
+def _binding(schema: pa.Schema, column: str, value: object) -> _Binding:
+    columns: tuple[str, ...] | None = None
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise TypeError(f"column {column!r}: expected (udf, ['input', …]), got {len(value)} values")
+        columns = check.column_paths(f"input columns of {column!r}", value[1])
+        value = value[0]
+    if not isinstance(value, (UserFunction, UserFunctionClass)) and not callable(value):
+        raise TypeError(
+            f"column {column!r}: expected a UDF, (udf, ['input', …]) or an SQL expression, got {type(value).__name__}"
+        )
+    function = as_user_function(f"column {column!r}", value)
+    return _Binding(column, function, _recorded_inputs(schema, column, function, columns))
+
+
+def _recorded_inputs(
+    schema: pa.Schema, column: str, function: UserFunction, columns: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    resolved = resolve_input_columns(schema, column, function, columns)
+    # The whole row is whatever columns the table has when the job runs.
+    reads_whole_row = function.kind == RECORD_BATCH and columns is None and function.input_columns is None
+    return None if reads_whole_row else resolved
+
+
+def _function_field(table: Table, binding: _Binding) -> pa.Field:
+    import pyarrow as pa
+
+    function = binding.function
+    described = store_function(table.files, function, binding.input_columns, done_version=function.version)
+    metadata = {**function.field_metadata, **described.to_metadata()}
+    return pa.field(binding.column, function.data_type, metadata=metadata)
+
+
+def alter_columns(table: Table, alterations: tuple[Any, ...]) -> None:
+    """Change columns or their functions; see :meth:`leman.Table.alter_columns`."""
+    dataset = table.writable_dataset("alter_columns")
+    if not alterations:
+        raise TypeError("alter_columns() needs at least one dict, e.g. {'path': 'column', 'udf': function}")
+    schema = dataset.schema
+    for alteration in alterations:
+        _check_alteration(schema, alteration)
+    rebinds = [entry for entry in alterations if "udf" in entry or "input_columns" in entry]
+    updates = {entry["path"]: _rebound_metadata(table, schema, entry) for entry in rebinds}
+    structural = [entry for entry in alterations if entry not in rebinds]
+    if structural:
+        _alter_structure(dataset, schema, structural)
+    if updates:
+        dataset.update_field_metadata({path: metadata for path, (_, metadata) in updates.items()})
+    for path, (function, _) in updates.items():
+        function_registry.remember(table.uri, path, function)
+
+
+def _check_alteration(schema: pa.Schema, alteration: object) -> None:
+    if not isinstance(alteration, Mapping):
+        raise TypeError(f"alter_columns({alteration!r}): expected a dict such as {{'path': 'column', 'udf': function}}")
+    for key in alteration:
+        if key not in _ALTER_KEYS:
+            raise TypeError(f"alter_columns() got an unexpected key {key!r}.{check.closest(str(key), _ALTER_KEYS)}")
+    path = check.text("path", alteration.get("path"))
+    rebinds = "udf" in alteration or "input_columns" in alteration
+    if rebinds and path not in schema.names:
+        raise no_such_column("path", path, schema, "the table")
+    if rebinds and len(alteration.keys() - {"path", "udf", "input_columns"}) > 0:
+        raise ValueError(f"alter_columns({dict(alteration)!r}): change the function and the column itself in two dicts")
+
+
+def _rebound_metadata(
+    table: Table, schema: pa.Schema, alteration: Mapping[str, Any]
+) -> tuple[UserFunction, dict[str, str | None]]:
+    column: str = alteration["path"]
+    field = schema.field(column)
+    before = read_column_function(field)
+    columns = None
+    if alteration.get("input_columns") is not None:
+        columns = check.column_paths("input_columns", alteration["input_columns"])
+    if alteration.get("udf") is not None:
+        function = as_user_function("udf", alteration["udf"])
+    else:
+        function = column_function(table, column, before)
+    check_output_type(column, field.type, function)
+    recorded = _recorded_inputs(schema, column, function, columns)
+    described = store_function(
+        table.files, function, recorded, done_version=_kept_done_version(before, function, recorded)
+    )
+    metadata: dict[str, str | None] = {**function.field_metadata, **described.to_metadata()}
+    if before is not None and before.done_version is not None and described.done_version is None:
+        metadata[PREFIX + "done_version"] = None
+    return function, metadata
+
+
+def _kept_done_version(
+    before: ColumnFunction | None, function: UserFunction, input_columns: tuple[str, ...] | None
+) -> str | None:
+    if before is None:
+        return None
+    # Same code over other columns: the values there are not this function's, though the version says so.
+    if before.version == function.version and before.input_columns != input_columns:
+        return None
+    return before.done_version
+
+
+def _alter_structure(dataset: lance.LanceDataset, schema: pa.Schema, alterations: list[Mapping[str, Any]]) -> None:
+    # pylance's annotation says one more level of iterables than it takes.
+    dataset.alter_columns(*[cast(Any, _lance_alteration(entry)) for entry in alterations])
+    # Lance drops a field's metadata when it changes its type.
+    lost = {}
+    for entry in alterations:
+        if entry.get("data_type") is not None and entry["path"] in schema.names:
+            metadata = schema.field(entry["path"]).metadata or {}
+            name = entry.get("name") or entry.get("rename") or entry["path"]
+            if metadata:
+                lost[name] = {key.decode(): value.decode() for key, value in metadata.items()}
+    if lost:
+        dataset.update_field_metadata(lost)
+
+
+def _lance_alteration(alteration: Mapping[str, Any]) -> dict[str, Any]:
+    # lancedb says "rename" where Lance says "name".
+    return {("name" if key == "rename" else key): value for key, value in alteration.items()}
+
+
+def drop_columns(table: Table, columns: object) -> None:
+    """Drop columns; see :meth:`leman.Table.drop_columns`."""
+    paths = check.column_paths("columns", columns)
+    dataset = table.writable_dataset("drop_columns")
+    for path in paths:
+        if path not in dataset.schema.names and "." not in path:
+            raise no_such_column("columns", path, dataset.schema, "the table")
+    dataset.drop_columns(list(paths))

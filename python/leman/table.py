@@ -1,0 +1,374 @@
+"""A table: its columns, their functions, and the backfills that fill them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import argument_checks as check
+from . import backfill_arguments, backfill_job, column_definition
+from .backfill_arguments import DEFAULT_BATCH_SIZE, BackfillRequest
+from .backfill_job import BackfillHandle, BackfillResult, CancelToken
+from .progress import ProgressSink, make_sink
+from .table_files import TableFiles
+from .user_function import UserFunction, UserFunctionClass
+
+if TYPE_CHECKING:
+    import lance
+    import lancedb.table
+    import pyarrow as pa
+
+    from .connection import Connection
+
+Udf = UserFunction | UserFunctionClass
+
+
+class Table:
+    """A Lance table; made by ``Connection.open_table`` and ``create_table``.
+
+    What is not defined here (``add``, ``search``, ``update``, ``delete``, ``merge_insert``, ``optimize``, …) is that of
+    the ``lancedb`` table of the same name; lancedb is imported when such a method is first used.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    uri : str
+        Where it lies.
+    connection : Connection
+        Its database.
+    """
+
+    def __init__(self, connection: Connection, name: str, uri: str, version: int | str | None) -> None:
+        self.connection = connection
+        self.name = name
+        self.uri = uri
+        self.files = TableFiles(uri, connection.storage_options)
+        self._pinned = version
+        self._dataset: lance.LanceDataset | None = None
+        self._lancedb_table: lancedb.table.Table | None = None
+
+    def __repr__(self) -> str:
+        version = "" if self._pinned is None else f", version={self._pinned!r}"
+        return f"{self.connection!r}.open_table({self.name!r}{version})"
+
+    def __len__(self) -> int:
+        return self.count_rows()
+
+    def __getattr__(self, name: str) -> Any:
+        # Tools look for private names (_repr_html_ and the like); those must not import lancedb.
+        if name.startswith("_"):
+            raise AttributeError(f"'Table' object has no attribute {name!r}")
+        table = self._lancedb()
+        try:
+            return getattr(table, name)
+        except AttributeError:
+            known = [entry for entry in (*dir(type(self)), *dir(table)) if not entry.startswith("_")]
+            raise AttributeError(
+                f"neither leman nor lancedb tables have an attribute {name!r}.{check.closest(name, known)}"
+            ) from None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's columns; what a function column says of itself is in its field's metadata."""
+        return self.to_lance().schema
+
+    @property
+    def version(self) -> int:
+        """The table's version: the latest, or the one that it was opened at."""
+        return int(self.to_lance().version)
+
+    def to_lance(self) -> lance.LanceDataset:
+        """Return the pylance dataset at this table's version."""
+        import lance
+
+        if self._dataset is None:
+            options = self.connection.storage_options or None
+            try:
+                self._dataset = lance.dataset(self.uri, version=self._pinned, storage_options=options)
+            except (ValueError, OSError) as error:
+                if self._pinned is None or "not found" not in str(error):
+                    raise
+                # Without a version, so that a missing table is told from a missing version.
+                latest = lance.dataset(self.uri, storage_options=options).latest_version
+                raise ValueError(
+                    f"version={self._pinned!r}: table {self.name!r} has no such version or tag; the latest version is "
+                    f"{latest}"
+                ) from None
+        elif self._pinned is None:
+            self._dataset.checkout_latest()
+        return self._dataset
+
+    def writable_dataset(self, operation: str) -> lance.LanceDataset:
+        """Return the dataset at its latest version, or raise ``ValueError`` where this table is pinned to a version."""
+        if self._pinned is not None:
+            raise ValueError(
+                f"{operation}(): table {self.name!r} was opened at version {self._pinned!r}, which cannot be changed; "
+                "open it without version="
+            )
+        return self.to_lance()
+
+    def _lancedb(self) -> lancedb.table.Table:
+        if self._lancedb_table is None:
+            import lancedb
+
+            options = self.connection.storage_options or None
+            self._lancedb_table = lancedb.connect(self.connection.uri, storage_options=options).open_table(self.name)
+            if self._pinned is not None:
+                self._lancedb_table.checkout(self._pinned)
+        if self._pinned is None:
+            # Leman commits through Lance, behind lancedb's back.
+            self._lancedb_table.checkout_latest()
+        return self._lancedb_table
+
+    def count_rows(self, filter: str | None = None) -> int:
+        """Return the number of rows, or of those that a SQL filter selects."""
+        return int(self.to_lance().count_rows(filter=filter))
+
+    def to_arrow(self) -> pa.Table:
+        """Return the whole table."""
+        return self.to_lance().to_table()
+
+    def to_pandas(self) -> Any:
+        """Return the whole table as a pandas DataFrame."""
+        return self.to_arrow().to_pandas()
+
+    def checkout(self, version: int | str) -> None:
+        """Read the table at a version or tag from now on; it cannot be changed then."""
+        self._move_to(version)
+
+    def checkout_latest(self) -> None:
+        """Follow the latest version again."""
+        self._move_to(None)
+
+    def _move_to(self, version: int | str | None) -> None:
+        before = self._pinned
+        self._pinned, self._dataset, self._lancedb_table = version, None, None
+        try:
+            self.to_lance()
+        except Exception:
+            self._pinned = before
+            raise
+
+    def restore(self, version: int | str | None = None) -> None:
+        """Make a version (by default the one checked out) the latest, as a new version."""
+        if version is not None:
+            self._move_to(version)
+        self.to_lance().restore()
+        self._move_to(None)
+
+    def add_columns(self, transforms: Mapping[str, Any] | pa.Schema | pa.Field | list[pa.Field]) -> None:
+        """Add columns.
+
+        Parameters
+        ----------
+        transforms : dict
+            Column name → a UDF; or ``(udf, ["a", "b"])`` with the columns for its arguments in order; or an SQL
+            expression, which is computed at once. A UDF's column is null until ``backfill`` fills it. pyarrow fields
+            add columns of nulls.
+
+        Raises
+        ------
+        TypeError
+            Where a column does not fit the argument that it is bound to, or a value is none of the above.
+        ColumnNotFoundError
+            Where an input column is missing.
+        ValueError
+            Where a column exists already or its name is not possible.
+        """
+        column_definition.add_columns(self, transforms)
+
+    def alter_columns(self, *alterations: Mapping[str, Any]) -> None:
+        """Give columns other functions, or change the columns themselves.
+
+        Parameters
+        ----------
+        *alterations : dict
+            ``{"path": column, "udf": udf, "input_columns": [...]}``: the next plain backfill computes every row with
+            the new function. Or as of Lance: ``{"path": column, "name": …, "nullable": …, "data_type": …}``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of :meth:`add_columns`.
+        """
+        column_definition.alter_columns(self, alterations)
+
+    def drop_columns(self, columns: list[str]) -> None:
+        """Drop columns; their values stay readable in older versions.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            Where one is missing.
+        """
+        column_definition.drop_columns(self, columns)
+
+    def backfill(
+        self,
+        col_name: str,
+        *,
+        input_columns: list[str] | None = None,
+        udf: Udf | None = None,
+        where: str | None = None,
+        concurrency: int = 8,
+        intra_applier_concurrency: int = 1,
+        refresh_status_secs: float = 2.0,
+        commit_granularity: int | None = 64,
+        read_version: int | None = None,
+        task_shuffle_diversity: int | None = 8,
+        batch_size: int | None = DEFAULT_BATCH_SIZE,
+        num_frags: int | None = None,
+        skip_frags: int = 0,
+        task_size: int | None = None,
+        checkpoint_size: int | None = None,
+        min_checkpoint_size: int | None = None,
+        max_checkpoint_size: int | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        memory: int | None = None,
+        timeout: float | timedelta | None = None,
+        job_id: str | None = None,
+        progress: bool | ProgressSink | None = None,
+        **unknown: Any,
+    ) -> BackfillResult:
+        """Fill a column with its function, and wait for the end.
+
+        Rows that hold the function's value already are not computed again, and an interrupted job resumes when it is
+        called again.
+
+        Parameters
+        ----------
+        col_name : str
+            The column to fill.
+        input_columns : list of str, optional
+            Columns for the arguments in order, instead of the ones registered; not for ``pa.RecordBatch`` functions.
+        udf : UDF, optional
+            The function for this job, instead of the column's.
+        where : str, optional
+            SQL condition that selects the rows to compute.
+        concurrency : int
+            Worker processes; never more than there are tasks.
+        intra_applier_concurrency : int
+            Threads in each worker process.
+        refresh_status_secs : float
+            Seconds between updates of the job's record.
+        commit_granularity : int or None
+            Fragments per partial commit that readers see; None: one commit at the end.
+        read_version : int, optional
+            The table version to read; by default the latest.
+        task_shuffle_diversity : int
+            Fragments whose tasks are interleaved; 1 is fragment by fragment.
+        batch_size : int or None
+            Rows read at once; a value given here is also the number of rows of a checkpoint.
+        num_frags : int, optional
+            Compute at most this many fragments.
+        skip_frags : int
+            Leave out this many fragments first.
+        task_size : int, optional
+            Rows of a task.
+        checkpoint_size, min_checkpoint_size, max_checkpoint_size : int, optional
+            Rows of a checkpoint: fixed, or bounds where Leman chooses.
+        num_cpus, num_gpus : float, optional
+            Resources of one worker thread.
+        memory : int, optional
+            Bytes of one worker.
+        timeout : float or timedelta, optional
+            Seconds after which the job stops, as if cancelled.
+        job_id : str, optional
+            A name for the job; letters, digits, ``-`` and ``_``.
+        progress : bool or ProgressSink, optional
+            False: silent. By default bars on a terminal, and lines for longer jobs elsewhere.
+
+        Returns
+        -------
+        BackfillResult
+            The job's id, with ``.status``, ``.rows_computed`` and more.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Before any work, naming the argument, its value and what was expected.
+        UntrustedFunctionError
+            Where the column's stored function may not be run.
+        JobFailedError
+            Where the job failed, was cancelled or ran out of time.
+        """
+        request, sink = self._prepare("backfill", locals())
+        return backfill_job.run(request, sink, CancelToken())
+
+    def backfill_async(
+        self,
+        col_name: str,
+        *,
+        input_columns: list[str] | None = None,
+        udf: Udf | None = None,
+        where: str | None = None,
+        concurrency: int = 8,
+        intra_applier_concurrency: int = 1,
+        refresh_status_secs: float = 2.0,
+        commit_granularity: int | None = 64,
+        read_version: int | None = None,
+        task_shuffle_diversity: int | None = 8,
+        batch_size: int | None = DEFAULT_BATCH_SIZE,
+        num_frags: int | None = None,
+        skip_frags: int = 0,
+        task_size: int | None = None,
+        checkpoint_size: int | None = None,
+        min_checkpoint_size: int | None = None,
+        max_checkpoint_size: int | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        memory: int | None = None,
+        timeout: float | timedelta | None = None,
+        job_id: str | None = None,
+        progress: bool | ProgressSink | None = None,
+        **unknown: Any,
+    ) -> BackfillHandle:
+        """Start a backfill in a thread of this process; parameters and argument errors as of :meth:`backfill`.
+
+        Returns
+        -------
+        BackfillHandle
+            With ``job_id``, ``status``, ``done()``, ``result(timeout)`` and ``cancel()``.
+        """
+        request, sink = self._prepare("backfill_async", locals())
+        return BackfillHandle(request, sink)
+
+    def plan_backfill(self, col_name: str, **arguments: Any) -> Any:
+        """Return what a backfill would do, in figures, without running it or loading a stored function.
+
+        Parameters
+        ----------
+        col_name, **arguments
+            As of :meth:`backfill`.
+
+        Returns
+        -------
+        Plan
+            Prints as a text for people.
+        """
+        from . import job_runner
+
+        defaults = _backfill_defaults()
+        check.reject_unknown("plan_backfill", {k: v for k, v in arguments.items() if k not in defaults}, defaults)
+        given = {**defaults, **arguments}
+        make_sink(given.pop("progress"))
+        request = backfill_arguments.prepare(self, col_name, given, for_plan=True)
+        return job_runner.plan_backfill(request.spec, request.dataset)
+
+    def _prepare(self, method: str, given: dict[str, Any]) -> tuple[BackfillRequest, ProgressSink | None]:
+        del given["self"]
+        check.reject_unknown(method, given.pop("unknown"), _backfill_defaults())
+        sink = make_sink(given.pop("progress"))
+        return backfill_arguments.prepare(self, given.pop("col_name"), given), sink
+
+
+@functools.lru_cache(maxsize=1)
+def _backfill_defaults() -> dict[str, Any]:
+    import inspect
+
+    parameters = inspect.signature(Table.backfill).parameters.values()
+    return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}

@@ -1,0 +1,108 @@
+"""Leman's own small files beside a table: function payloads, job records, cancel requests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lance.file import LanceFileSession
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the folder that a URI names, or None for an object store."""
+    if uri.startswith("file://"):
+        from urllib.parse import unquote, urlparse
+
+        return Path(unquote(urlparse(uri).path))
+    # "C:\db" has no "://" either.
+    return None if "://" in uri else Path(os.path.expanduser(uri))
+
+
+class TableFiles:
+    """Files under ``<table>.lance/_leman``, addressed by relative paths such as ``jobs/<id>.json``.
+
+    Parameters
+    ----------
+    table_uri : str
+        Where the table lies.
+    storage_options : mapping of str to str
+        For object stores.
+    """
+
+    def __init__(self, table_uri: str, storage_options: Mapping[str, str]) -> None:
+        self._uri = table_uri.rstrip("/") + "/_leman"
+        self._folder = local_path(self._uri)
+        self._options = dict(storage_options)
+        self._open_session: LanceFileSession | None = None
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, or None where there is no such file."""
+        if self._folder is not None:
+            try:
+                return (self._folder / path).read_bytes()
+            except FileNotFoundError:
+                return None
+        if not self._session().contains(path):
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy"
+            self._session().download_file(path, copy)
+            return copy.read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put a file in place as a whole: a reader sees the old content or the new, never a part."""
+        if self._folder is None:
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / "copy"
+                copy.write_bytes(content)
+                self._session().upload_file(copy, path)
+            return
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files that only their owner can read; the table's own files follow the umask.
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is such a file."""
+        if self._folder is not None:
+            return (self._folder / path).is_file()
+        return bool(self._session().contains(path))
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Return the names of the files of a folder that end with ``suffix``, sorted; none where it is missing."""
+        if self._folder is None:
+            found = [path.rsplit("/", 1)[-1] for path in self._session().list(folder)]
+        else:
+            try:
+                found = os.listdir(self._folder / folder)
+            except (FileNotFoundError, NotADirectoryError):
+                found = []
+        return sorted(name for name in found if name.endswith(suffix) and not name.startswith("."))
+
+    def _session(self) -> LanceFileSession:
+        if self._open_session is None:
+            from lance.file import LanceFileSession
+
+            self._open_session = LanceFileSession(self._uri, storage_options=self._options)
+        return self._open_session
+
+
+def _umask() -> int:
+    # The mask can only be read by setting it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

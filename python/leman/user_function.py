@@ -1,0 +1,378 @@
+"""User-defined functions: the ``@leman.udf`` decorator and what it makes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+import threading
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from .function_options import OPTION_NAMES, FunctionOptions, checked_options
+from .function_signature import RECORD_BATCH, SCALAR, Argument, read_signature
+from .function_types import AnnotatedType, to_arrow
+from .function_version import code_version
+
+if TYPE_CHECKING:
+    import datetime
+
+    import pyarrow as pa
+
+    from .on_error import Matcher
+
+_pickling = threading.local()
+_made_any = False
+
+
+class UserFunction:
+    """A function that fills a column; made by :func:`udf`, and still callable like the plain function.
+
+    Attributes
+    ----------
+    name : str
+        For people; by default the function's own name.
+    kind : {"scalar", "array", "record_batch"}
+        Called with the values of a row, one ``pyarrow.Array`` a column, or one ``pyarrow.RecordBatch``.
+    arguments : tuple of str
+        Names of the arguments that columns are bound to, in order.
+    input_columns : tuple of str or None
+        Columns (dotted paths for struct fields) in argument order, where they differ from ``arguments``.
+    options : FunctionOptions
+        Everything else that the decorator was given; each option is an attribute here too.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any] | type,
+        options: FunctionOptions,
+        constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+    ) -> None:
+        global _made_any
+        _made_any = True
+        functools.update_wrapper(self, target, updated=())
+        self._target = target
+        self._constructor_arguments = constructor_arguments
+        self.options = options
+        self.name: str = options.name or str(getattr(target, "__name__", ""))
+        function = target.__call__ if isinstance(target, type) else target
+        self._signature = read_signature(self.name, function, is_method=isinstance(target, type))
+        self.kind: str = self._signature.kind
+        self.input_columns: tuple[str, ...] | None = options.input_columns
+        self.num_cpus: float | None = options.num_cpus
+        self.num_gpus: float | None = options.num_gpus
+        self.memory: int | None = options.memory
+        self.batch_size: int | None = options.batch_size
+        self.checkpoint_size: int | None = options.checkpoint_size
+        self.min_checkpoint_size: int | None = options.min_checkpoint_size
+        self.max_checkpoint_size: int | None = options.max_checkpoint_size
+        self.task_size: int | None = options.task_size
+        self.timeout: float | None = options.timeout
+        self.on_error: tuple[Matcher, ...] = options.on_error
+        self.field_metadata: Mapping[str, str] = options.field_metadata
+        self._data_type = options.data_type
+        self._version = options.version
+        self._local_instance: Callable[..., Any] | None = None
+        self._check_output()
+        if self.input_columns is not None:
+            self.bind(self.input_columns)
+
+    @property
+    def data_type(self) -> pa.DataType:
+        """Arrow type of one value of the column."""
+        if self._data_type is None:
+            assert self._signature.returns is not None
+            self._data_type = to_arrow(self._signature.returns)
+        return self._data_type
+
+    @property
+    def version(self) -> str:
+        """The version given to the decorator, or a hash of the code; see ``docs/formats/column_metadata.md``."""
+        # Computed late: helpers may be defined below the function in its module.
+        if self._version is None:
+            self._version = code_version(self._target, self._constructor_arguments)
+        return self._version
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the arguments that columns are bound to; ones with a default only as ``input_columns`` asks for."""
+        named = self._signature.arguments
+        if self.input_columns is not None and self.kind != RECORD_BATCH:
+            return tuple(argument.name for argument in named[: len(self.input_columns)])
+        return tuple(argument.name for argument in named if not argument.has_default)
+
+    @property
+    def ndarray_arguments(self) -> frozenset[str]:
+        """Arguments annotated with ``numpy.ndarray``: a list value is passed as an array."""
+        return frozenset(
+            argument.name
+            for argument in self._signature.arguments
+            if argument.annotated is not None and argument.annotated.name == "ndarray"
+        )
+
+    def bind(self, columns: tuple[str, ...]) -> list[tuple[str, Argument]]:
+        """Pair columns with the arguments that they are passed to.
+
+        Raises
+        ------
+        ValueError
+            Where there are too few or too many columns.
+        """
+        if self.kind == RECORD_BATCH:
+            return []
+        named = self._signature.arguments
+        required = sum(not argument.has_default for argument in named)
+        if not required <= len(columns) <= len(named):
+            wanted = str(required) if required == len(named) else f"{required} to {len(named)}"
+            raise ValueError(
+                f"input_columns={list(columns)!r}: expected {wanted} columns for the arguments "
+                f"{[argument.name for argument in named]!r} of function {self.name!r}, got {len(columns)}"
+            )
+        return list(zip(columns, named, strict=False))
+
+    def instantiate(self) -> Callable[..., Any]:
+        """Return the plain callable; a worker calls this once for each of its threads.
+
+        For a class this makes the instance and calls its ``setup()`` where it has one.
+        """
+        if not isinstance(self._target, type):
+            return self._target
+        positional, keywords = self._constructor_arguments or ((), {})
+        instance: Callable[..., Any] = self._target(*positional, **keywords)
+        setup = getattr(instance, "setup", None)
+        if callable(setup):
+            setup()
+        return instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function."""
+        if self._local_instance is None:
+            self._local_instance = self.instantiate()
+        return self._local_instance(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<leman.udf {self.name}({', '.join(a.name for a in self._signature.arguments)}) {self.kind}>"
+
+    def leman_version_parts(self) -> object:
+        """What the version of another function that calls this one depends on."""
+        return self.options.version or (self._target, self._constructor_arguments)
+
+    def _check_output(self) -> None:
+        returns = self._signature.returns
+        if self._data_type is not None:
+            return
+        if self.kind != SCALAR:
+            raise TypeError(
+                f"function {self.name!r} returns a batch, so its annotations do not tell the column's type; "
+                "write @leman.udf(data_type=pa.float32()), the type of one value"
+            )
+        if returns is None:
+            raise TypeError(
+                f"function {self.name!r} has no return annotation; write one ('-> int') or "
+                "@leman.udf(data_type=pa.int64())"
+            )
+        if not returns.can_be_output:
+            raise TypeError(
+                f"function {self.name!r}: no Arrow type follows from its return annotation {returns.text!r}; "
+                f"write @leman.udf({returns.advice})"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker must see the version that the driver saw, and never an instance that was built here.
+        return {**self.__dict__, "_version": self.version, "_local_instance": None}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if getattr(_pickling, "inside", False):
+            return object.__reduce_ex__(self, protocol)
+        return restore, (pickle_function(self),)
+
+
+def pickle_function(function: UserFunction) -> bytes:
+    """Return a function as bytes that any process with the same installed packages can load.
+
+    Code of ``__main__`` and of the user's own modules is inside by value.
+
+    Raises
+    ------
+    TypeError
+        Where something that the function refers to cannot be pickled.
+    """
+    import cloudpickle
+
+    from .own_modules import pickled_by_value
+
+    with pickled_by_value():
+        # Inside, a function that refers to itself must be reached through pickle's memo, not by another pickle.
+        _pickling.inside = True
+        try:
+            return bytes(cloudpickle.dumps(function))
+        except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
+            raise TypeError(
+                f"function {function.name!r} cannot be sent to worker processes: {error}; open files, locks, clients "
+                "and models inside the function, or in setup() of a class"
+            ) from error
+        finally:
+            _pickling.inside = False
+
+
+def restore(payload: bytes) -> UserFunction:
+    """Load what :func:`pickle_function` made; runs code, so only for bytes that are trusted."""
+    function = pickle.loads(payload)
+    if not isinstance(function, UserFunction):
+        raise TypeError(f"expected a pickled leman.UserFunction, got {type(function).__name__}")
+    return function
+
+
+class UserFunctionClass:
+    """A decorated class: calling it with constructor arguments makes the :class:`UserFunction`."""
+
+    def __init__(self, cls: type, options: FunctionOptions) -> None:
+        functools.update_wrapper(self, cls, updated=())
+        self._class = cls
+        self._options = options
+        if "__call__" not in _own_names(cls):
+            raise TypeError(
+                f"class {cls.__name__} has no __call__ method; @leman.udf calls its instance for each value"
+            )
+        # Wrong types are found here, not at the first use.
+        read_signature(options.name or cls.__name__, cls.__call__, is_method=True)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> UserFunction:
+        """Make the user function; the instance itself is built later, in each worker."""
+        constructor = vars(self._class).get("__init__") or self._class.__init__  # type: ignore[misc]
+        if isinstance(constructor, types.FunctionType):
+            try:
+                inspect.signature(constructor).bind(None, *args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self._class.__name__}(): {error}") from None
+        elif args or kwargs:
+            raise TypeError(f"{self._class.__name__}() takes no arguments, since the class has no __init__")
+        return UserFunction(self._class, self._options, (args, dict(sorted(kwargs.items()))))
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
+        return (self._class,)
+
+    def __repr__(self) -> str:
+        return f"<leman.udf class {self._class.__name__}>"
+
+
+def _own_names(cls: type) -> set[str]:
+    return {
+        name
+        for base in cls.__mro__
+        if base.__module__ not in ("builtins", "typing", "collections.abc")
+        for name in vars(base)
+    }
+
+
+@overload
+def udf(function: type, /) -> UserFunctionClass: ...  # type: ignore[overload-overlap]
+@overload
+def udf(function: Callable[..., Any], /) -> UserFunction: ...
+@overload
+def udf(
+    function: None = None,
+    /,
+    *,
+    data_type: pa.DataType | None = None,
+    version: str | None = None,
+    input_columns: list[str] | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: int | None = None,
+    batch_size: int | None = None,
+    checkpoint_size: int | None = None,
+    min_checkpoint_size: int | None = None,
+    max_checkpoint_size: int | None = None,
+    task_size: int | None = None,
+    timeout: float | datetime.timedelta | None = None,
+    on_error: Matcher | list[Matcher] | tuple[Matcher, ...] | None = None,
+    field_metadata: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Callable[[Any], Any]: ...
+def udf(function: Any = None, /, **options: Any) -> Any:
+    """Make a user-defined function of a function or a class with ``__call__``.
+
+    Use it bare (``@leman.udf``) or with options (``@leman.udf(data_type=pa.float32())``).
+
+    Parameters
+    ----------
+    data_type : pyarrow.DataType, optional
+        Type of one value of the column; inferred from the return annotation of a scalar function where possible.
+    version : str, optional
+        Changes when results change; by default a hash of the code.
+    input_columns : list of str, optional
+        Columns (dotted paths for struct fields) in argument order; by default the argument names.
+    num_cpus, num_gpus : float, optional
+        Resources of one worker thread.
+    memory : int, optional
+        Bytes that a worker may use.
+    batch_size : int, optional
+        Rows read at once; also fixes the rows of a checkpoint.
+    checkpoint_size, min_checkpoint_size, max_checkpoint_size : int, optional
+        Rows of a checkpoint: fixed, or bounds where Leman chooses.
+    task_size : int, optional
+        Rows of a task.
+    timeout : float or timedelta, optional
+        Seconds that one call may take.
+    on_error : matcher or list of matchers, optional
+        What to do when the function raises: ``Retry``, ``Skip``, ``Fail``; first match wins.
+    field_metadata : dict of str to str, optional
+        Metadata of the column.
+    name : str, optional
+        Shown to people; by default the function's name.
+
+    Returns
+    -------
+    UserFunction, or for a class its factory, or with options a decorator
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an option is unknown or wrong, or the function cannot be a UDF; the message says what to write.
+    """
+    checked = checked_options(options)
+
+    def decorate(target: Any) -> UserFunction | UserFunctionClass:
+        if isinstance(target, (UserFunction, UserFunctionClass)):
+            raise TypeError(f"{target!r} is already a UDF; apply @leman.udf once")
+        if isinstance(target, type):
+            return UserFunctionClass(target, checked)
+        if not isinstance(target, types.FunctionType):
+            raise TypeError(
+                f"udf({target!r}): expected a function written with def, or a class with __call__ "
+                f"(options are passed by name: {', '.join(OPTION_NAMES[:3])}, …); got {type(target).__name__}"
+            )
+        return UserFunction(target, checked)
+
+    return decorate if function is None else decorate(function)
+
+
+def as_user_function(argument: str, value: object) -> UserFunction:
+    """Return a UDF given as itself or as a decorated class without constructor arguments.
+
+    Raises
+    ------
+    TypeError
+        Where ``value`` is something else, or the class needs arguments.
+    """
+    if isinstance(value, UserFunction):
+        return value
+    if isinstance(value, UserFunctionClass):
+        try:
+            return value()
+        except TypeError as error:
+            raise TypeError(
+                f"{argument}={value!r}: pass an instance, with its constructor arguments: {error}"
+            ) from None
+    hint = "; decorate it with @leman.udf" if callable(value) else ""
+    raise TypeError(f"{argument}={value!r}: expected a UDF, got {type(value).__name__}{hint}")
+
+
+def made_in_this_process() -> bool:
+    """Say whether any user function was made in this process, so that a backfill may follow."""
+    return _made_any
+
+
+__all__ = ["AnnotatedType", "UserFunction", "UserFunctionClass", "as_user_function", "pickle_function", "udf"]
