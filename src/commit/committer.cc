@@ -1,0 +1,85 @@
+#include "commit/committer.h"
+
+#include <algorithm>
+
+namespace leman {
+namespace {
+
+constexpr int kMaxAttempts = 10;
+constexpr int64_t kFirstPauseNs = 20'000'000;
+constexpr int64_t kLongestPauseNs = 5'000'000'000;
+
+bool SameAsPlanned(const FragmentInfo& planned, const FragmentInfo& now) {
+  return planned.physical_rows == now.physical_rows && planned.input_identity == now.input_identity &&
+         planned.where_identity == now.where_identity && planned.output_file == now.output_file;
+}
+
+}  // namespace
+
+Result<CommitOutcome> Committer::Commit(std::vector<FragmentUpdate> updates,
+                                        const std::map<int64_t, FragmentInfo>& expected) {
+  CommitOutcome outcome;
+  const CommitMark mark{job_id_, ++sequence_};
+  int64_t pause_ns = kFirstPauseNs;
+  for (int attempt = 1;; ++attempt) {
+    LEMAN_ASSIGN_OR_RETURN(const int64_t version, table_.LatestVersion());
+    if (version != known_version_) {
+      LEMAN_ASSIGN_OR_RETURN(updates, DropChanged(version, std::move(updates), expected, outcome));
+      if (updates.empty()) return outcome;
+    }
+    const Result<int64_t> committed = TryCommit(version, updates, mark);
+    if (committed.ok()) {
+      // Others may have committed between: then the next commit looks again.
+      known_version_ = *committed == version + 1 ? *committed : version;
+      outcome.version = *committed;
+      for (const FragmentUpdate& update : updates) outcome.committed.push_back(update.fragment_id);
+      return outcome;
+    }
+    const ErrorKind kind = committed.error().kind;
+    if (kind != ErrorKind::kConflict && kind != ErrorKind::kRetryable) return committed.error();
+    ++outcome.conflicts;
+    known_version_ = -1;
+    if (attempt == kMaxAttempts) {
+      return committed.error().WithContext("commit failed " + std::to_string(attempt) + " times");
+    }
+    clock_.SleepNs(pause_ns);
+    pause_ns = std::min(pause_ns * 2, kLongestPauseNs);
+  }
+}
+
+Result<std::vector<FragmentUpdate>> Committer::DropChanged(int64_t version, std::vector<FragmentUpdate> updates,
+                                                           const std::map<int64_t, FragmentInfo>& expected,
+                                                           CommitOutcome& outcome) {
+  std::vector<int64_t> ids;
+  for (const FragmentUpdate& update : updates) ids.push_back(update.fragment_id);
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<FragmentInfo> infos, table_.Inspect(version, ids));
+  std::map<int64_t, const FragmentInfo*> now;
+  for (const FragmentInfo& info : infos) now[info.id] = &info;
+  std::vector<FragmentUpdate> kept;
+  for (FragmentUpdate& update : updates) {
+    const auto found = now.find(update.fragment_id);
+    if (found != now.end() && SameAsPlanned(expected.at(update.fragment_id), *found->second)) {
+      kept.push_back(std::move(update));
+    } else {
+      outcome.conflicted.push_back(update.fragment_id);
+    }
+  }
+  return kept;
+}
+
+Result<int64_t> Committer::TryCommit(int64_t version, const std::vector<FragmentUpdate>& updates,
+                                     const CommitMark& mark) {
+  Result<int64_t> committed = table_.Commit(version, updates, mark);
+  if (committed.ok() || committed.error().kind != ErrorKind::kUnknownOutcome) return committed;
+  // The answer was lost: only the table knows. A mark decides; no mark means that it did not happen.
+  const auto found = table_.FindMark(version, mark);
+  if (!found.ok()) {
+    return MakeError(ErrorKind::kUnknownOutcome, "whether commit ", mark.sequence, " of job ", mark.job_id,
+                     " happened is not known: ", committed.error().message, "; and asking failed: ",
+                     found.error().message);
+  }
+  if (found->has_value()) return **found;
+  return MakeError(ErrorKind::kRetryable, committed.error().message);
+}
+
+}  // namespace leman

@@ -1,0 +1,242 @@
+#include "transport/message.h"
+
+#include "transport/codec.h"
+
+namespace leman {
+namespace {
+
+void Put(Encoder& out, const std::optional<int64_t>& value) {
+  out.Flag(value.has_value());
+  out.Int(value.value_or(0));
+}
+
+std::optional<int64_t> TakeOptional(Decoder& in) {
+  const bool present = in.Flag();
+  const int64_t value = in.Int();
+  return present ? std::optional<int64_t>(value) : std::nullopt;
+}
+
+void Put(Encoder& out, const RowRange& range) {
+  out.Int(range.fragment_id);
+  out.Int(range.start);
+  out.Int(range.end);
+}
+
+RowRange TakeRange(Decoder& in) {
+  RowRange range;
+  range.fragment_id = in.Int();
+  range.start = in.Int();
+  range.end = in.Int();
+  return range;
+}
+
+void Put(Encoder& out, const Error& error) {
+  out.Int(static_cast<int64_t>(error.kind));
+  out.Text(error.message);
+}
+
+Error TakeError(Decoder& in) {
+  const int64_t kind = in.Int();
+  std::string message = in.Text();
+  const bool known = kind >= 0 && kind <= static_cast<int64_t>(ErrorKind::kInternal);
+  return Error{known ? static_cast<ErrorKind>(kind) : ErrorKind::kInternal, std::move(message)};
+}
+
+void Put(Encoder& out, const WorkTimes& times) {
+  out.Int(times.read_ns);
+  out.Int(times.udf_ns);
+  out.Int(times.write_ns);
+  out.Int(times.udf_calls);
+  out.Int(times.bytes_read);
+}
+
+WorkTimes TakeTimes(Decoder& in) {
+  WorkTimes times;
+  times.read_ns = in.Int();
+  times.udf_ns = in.Int();
+  times.write_ns = in.Int();
+  times.udf_calls = in.Int();
+  times.bytes_read = in.Int();
+  return times;
+}
+
+template <typename Named>
+void PutTask(Encoder& out, const Named& message) {
+  out.Int(message.task);
+  out.Int(message.attempt);
+}
+
+template <typename Named>
+void TakeTask(Decoder& in, Named& message) {
+  message.task = in.Int();
+  message.attempt = static_cast<int32_t>(in.Int());
+}
+
+// One Encode and one Decode per message, in the order of the variant.
+
+void Encode(Encoder& out, const SetupMessage& m) {
+  out.Int(m.protocol);
+  out.Int(m.worker);
+  out.Text(m.name);
+  out.Text(m.table_root);
+  out.Text(m.checkpoint_folder);
+  out.Int(m.threads);
+  out.Int(m.input_columns);
+  out.Int(m.batch_rows);
+  out.Flag(m.batch_rows_fixed);
+  out.Int(m.first_call_rows);
+  Put(out, m.checkpoint_rows);
+  Put(out, m.min_checkpoint_rows);
+  Put(out, m.max_checkpoint_rows);
+  out.Text(m.host_payload);
+}
+
+void Decode(Decoder& in, SetupMessage& m) {
+  m.protocol = in.Int();
+  m.worker = in.Int();
+  m.name = in.Text();
+  m.table_root = in.Text();
+  m.checkpoint_folder = in.Text();
+  m.threads = in.Int();
+  m.input_columns = in.Int();
+  m.batch_rows = in.Int();
+  m.batch_rows_fixed = in.Flag();
+  m.first_call_rows = in.Int();
+  m.checkpoint_rows = TakeOptional(in);
+  m.min_checkpoint_rows = TakeOptional(in);
+  m.max_checkpoint_rows = TakeOptional(in);
+  m.host_payload = in.Text();
+}
+
+void Encode(Encoder& out, const AssignMessage& m) {
+  out.Int(m.task.id);
+  out.Int(m.task.attempt);
+  out.Int(static_cast<int64_t>(m.task.pieces.size()));
+  for (size_t i = 0; i < m.task.pieces.size(); ++i) {
+    Put(out, m.task.pieces[i]);
+    out.Text(m.fragment_keys[i]);
+  }
+  out.Text(m.filter);
+  out.Flag(m.with_deleted_rows);
+}
+
+void Decode(Decoder& in, AssignMessage& m) {
+  m.task.id = in.Int();
+  m.task.attempt = static_cast<int32_t>(in.Int());
+  const int64_t pieces = in.Count(32);
+  for (int64_t i = 0; i < pieces; ++i) {
+    m.task.pieces.push_back(TakeRange(in));
+    m.fragment_keys.push_back(in.Text());
+  }
+  m.filter = in.Text();
+  m.with_deleted_rows = in.Flag();
+}
+
+void Encode(Encoder& out, const ShrinkMessage& m) {
+  PutTask(out, m);
+  out.Int(m.keep_rows);
+}
+void Decode(Decoder& in, ShrinkMessage& m) {
+  TakeTask(in, m);
+  m.keep_rows = in.Int();
+}
+
+void Encode(Encoder&, const StopMessage&) {}
+void Decode(Decoder&, StopMessage&) {}
+
+void Encode(Encoder& out, const HelloMessage& m) {
+  out.Int(m.protocol);
+  out.Int(m.pid);
+}
+void Decode(Decoder& in, HelloMessage& m) {
+  m.protocol = in.Int();
+  m.pid = in.Int();
+}
+
+void Encode(Encoder&, const ReadyMessage&) {}
+void Decode(Decoder&, ReadyMessage&) {}
+
+void Encode(Encoder& out, const ProgressMessage& m) {
+  PutTask(out, m);
+  out.Int(m.rows_done);
+}
+void Decode(Decoder& in, ProgressMessage& m) {
+  TakeTask(in, m);
+  m.rows_done = in.Int();
+}
+
+void Encode(Encoder& out, const CheckpointDone& m) {
+  PutTask(out, m);
+  Put(out, m.range);
+  out.Text(m.path);
+  out.Int(m.rows_computed);
+  out.Int(m.size_bytes);
+  Put(out, m.times);
+}
+void Decode(Decoder& in, CheckpointDone& m) {
+  TakeTask(in, m);
+  m.range = TakeRange(in);
+  m.path = in.Text();
+  m.rows_computed = in.Int();
+  m.size_bytes = in.Int();
+  m.times = TakeTimes(in);
+}
+
+void Encode(Encoder& out, const TaskDoneMessage& m) { PutTask(out, m); }
+void Decode(Decoder& in, TaskDoneMessage& m) { TakeTask(in, m); }
+
+void Encode(Encoder& out, const TaskFailed& m) {
+  PutTask(out, m);
+  Put(out, m.error);
+  Put(out, m.where);
+}
+void Decode(Decoder& in, TaskFailed& m) {
+  TakeTask(in, m);
+  m.error = TakeError(in);
+  m.where = TakeRange(in);
+}
+
+void Encode(Encoder& out, const ShrunkMessage& m) {
+  PutTask(out, m);
+  out.Int(m.kept_rows);
+}
+void Decode(Decoder& in, ShrunkMessage& m) {
+  TakeTask(in, m);
+  m.kept_rows = in.Int();
+}
+
+void Encode(Encoder& out, const SetupFailedMessage& m) { Put(out, m.error); }
+void Decode(Decoder& in, SetupFailedMessage& m) { m.error = TakeError(in); }
+
+template <size_t Index = 0>
+Result<Message> DecodeAlternative(uint8_t type, std::string_view payload) {
+  if constexpr (Index == std::variant_size_v<Message>) {
+    return MakeError(ErrorKind::kCorrupt, "unknown message type ", static_cast<int>(type));
+  } else {
+    if (type != Index) return DecodeAlternative<Index + 1>(type, payload);
+    std::variant_alternative_t<Index, Message> message;
+    Decoder in(payload);
+    Decode(in, message);
+    LEMAN_RETURN_IF_ERROR(in.Finish());
+    return Message(std::move(message));
+  }
+}
+
+}  // namespace
+
+std::string EncodeFrame(const Message& message) {
+  Encoder out;
+  std::visit([&out](const auto& alternative) { Encode(out, alternative); }, message);
+  const std::string payload = out.Take();
+  const auto size = static_cast<uint32_t>(payload.size());
+  std::string frame;
+  frame.reserve(kFrameHeaderBytes + payload.size());
+  frame.append(reinterpret_cast<const char*>(&size), sizeof size);
+  frame.push_back(static_cast<char>(message.index()));
+  frame.append(payload);
+  return frame;
+}
+
+Result<Message> DecodePayload(uint8_t type, std::string_view payload) { return DecodeAlternative(type, payload); }
+
+}  // namespace leman

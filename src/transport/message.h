@@ -1,0 +1,98 @@
+// What the coordinator and its workers say to each other. Format: docs/formats/messages.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "model/task.h"
+#include "model/task_outcome.h"
+
+namespace leman {
+
+constexpr int64_t kProtocolVersion = 1;
+
+// Coordinator to worker.
+
+/// Everything a worker needs before its first task.
+struct SetupMessage {
+  int64_t protocol = kProtocolVersion;
+  int64_t worker = 0;
+  std::string name;             ///< Unique among all workers that ever wrote checkpoints of this computation.
+  std::string table_root;
+  std::string checkpoint_folder;
+  int64_t threads = 1;
+  int64_t input_columns = 0;
+  int64_t batch_rows = 0;
+  bool batch_rows_fixed = false;
+  int64_t first_call_rows = 1;
+  std::optional<int64_t> checkpoint_rows;
+  std::optional<int64_t> min_checkpoint_rows;
+  std::optional<int64_t> max_checkpoint_rows;
+  std::string host_payload;     ///< For the worker's host: the function and how to open the table; opaque here.
+};
+
+struct AssignMessage {
+  Task task;
+  std::vector<std::string> fragment_keys;
+  std::string filter;
+  bool with_deleted_rows = false;
+};
+
+struct ShrinkMessage {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  int64_t keep_rows = 0;
+};
+
+/// Stop now; what is not checkpointed is dropped.
+struct StopMessage {};
+
+// Worker to coordinator.
+
+struct HelloMessage {
+  int64_t protocol = kProtocolVersion;
+  int64_t pid = 0;
+};
+
+/// The host is set up: tasks are welcome.
+struct ReadyMessage {};
+
+struct ProgressMessage {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  int64_t rows_done = 0;
+};
+
+struct TaskDoneMessage {
+  TaskId task = 0;
+  int32_t attempt = 0;
+};
+
+struct ShrunkMessage {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  int64_t kept_rows = 0;
+};
+
+/// The worker cannot work at all, e.g. the function cannot be loaded.
+struct SetupFailedMessage {
+  Error error;
+};
+
+using Message = std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage,
+                             ProgressMessage, CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage,
+                             SetupFailedMessage>;
+
+/// A frame: u32 payload length, u8 type, payload.
+std::string EncodeFrame(const Message& message);
+Result<Message> DecodePayload(uint8_t type, std::string_view payload);
+
+constexpr size_t kFrameHeaderBytes = 5;
+constexpr uint32_t kMaxPayloadBytes = 1U << 30;
+
+}  // namespace leman
