@@ -136,6 +136,8 @@ class TimeBuilder final : public ValueBuilder {
   bool Other(PyObject* value, int64_t* units, bool* is_null, Refusal* why) {
     const std::string lazy = LazyResult(value);
     if (!lazy.empty()) return why->Type(lazy);
+    // pyarrow would cut its fraction off.
+    if (PyFloat_Check(value)) return why->Type("a float is no point in time");
     PyRef number = IsNumpyTime(value) ? FromNumpy(value) : FromPyarrow(value);
     if (!number) return why->FromPending("converting it");
     *is_null = number.get() == Py_None;
