@@ -268,9 +268,13 @@ class Connection:
 
 
 def _prewarm() -> None:
-    # Workers start while Lance is imported; a process that made no function will hardly run a backfill.
-    if not user_function.made_in_this_process():
-        return
+    # A process that made no function will hardly run a backfill.
+    if user_function.made_in_this_process():
+        prewarm_workers()
+
+
+def prewarm_workers() -> None:
+    """Start worker processes for a backfill that is about to come, while this process still imports Lance."""
     try:
         from . import job_runner
     except ImportError:

@@ -32,13 +32,15 @@ class ProgressSink(Protocol):
         """Take the job's result, as ``job_runner.run_backfill`` returns it."""
 
 
-def make_sink(progress: object) -> ProgressSink | None:
+def make_sink(progress: object, *, say_result: bool = True) -> ProgressSink | None:
     """Return the sink for ``progress=``.
 
     Parameters
     ----------
     progress : bool, ProgressSink or None
         False: nothing. True: bars on a terminal, else lines. None: the same, but lines only for jobs over 2 s.
+    say_result : bool
+        Whether bars and lines end with one about the result.
 
     Raises
     ------
@@ -49,8 +51,8 @@ def make_sink(progress: object) -> ProgressSink | None:
         return None
     if progress is None or progress is True:
         if _is_terminal(sys.stderr):
-            return ProgressBars()
-        return ProgressLines(sys.stderr, quiet_s=_QUIET_S if progress is None else 0.0)
+            return ProgressBars(say_result)
+        return ProgressLines(sys.stderr, quiet_s=_QUIET_S if progress is None else 0.0, say_result=say_result)
     if all(callable(getattr(progress, name, None)) for name in ("start", "update", "finish")):
         return progress  # type: ignore[return-value]
     raise TypeError(
@@ -75,12 +77,19 @@ class ProgressLines:
         Where lines go.
     quiet_s : float
         A job that takes less says nothing.
+    interval_s : float
+        Seconds between lines.
+    say_result : bool
+        Whether there is a last line.
     """
 
-    def __init__(self, stream: TextIO, quiet_s: float = 0.0, interval_s: float = _LINE_INTERVAL_S) -> None:
+    def __init__(
+        self, stream: TextIO, quiet_s: float = 0.0, interval_s: float = _LINE_INTERVAL_S, say_result: bool = True
+    ) -> None:
         self._stream = stream
         self._quiet_s = quiet_s
         self._interval_s = interval_s
+        self._say_result = say_result
         self._started = self._last = time.monotonic()
         self._label = "backfill"
 
@@ -100,7 +109,7 @@ class ProgressLines:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the last line."""
-        if time.monotonic() - self._started >= self._quiet_s:
+        if self._say_result and time.monotonic() - self._started >= self._quiet_s:
             self._write(describe_result(result))
 
     def _write(self, text: str) -> None:
@@ -115,7 +124,8 @@ class ProgressLines:
 class ProgressBars:
     """Bars for rows computed, rows checkpointed, bytes assembled and fragments committed, drawn by rich."""
 
-    def __init__(self) -> None:
+    def __init__(self, say_result: bool = True) -> None:
+        self._say_result = say_result
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._label = "backfill"
@@ -156,7 +166,7 @@ class ProgressBars:
         """Leave the bars as they are and say how it went."""
         progress = self._progress
         self.close()
-        if progress is not None:
+        if progress is not None and self._say_result:
             progress.console.print(f"{self._label}: {describe_result(result)}", markup=False, highlight=False)
 
     def close(self) -> None:

@@ -1,0 +1,442 @@
+"""The ``leman`` command."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from . import __version__, cli_output
+from .cli_function import load_named_function
+from .connection import connect, prewarm_workers
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ENDING = """
+
+\b
+Exit codes: 0 done, 1 job failed, 2 wrong usage, 3 no such table, column or job,
+4 function not trusted, 130 cancelled or interrupted.
+"""
+
+
+class _Amount(click.ParamType):
+    """A number with a unit, e.g. ``4GiB`` or ``90s``."""
+
+    def __init__(self, name: str, units: dict[str, float], example: str) -> None:
+        self.name = name
+        self._units = units
+        self._example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+) *([A-Za-z]*)", str(value))
+        if match is None or match.group(2).lower() not in self._units:
+            self.fail(f"{value!r}: expected {self._example}", param, ctx)
+        return float(match.group(1)) * self._units[match.group(2).lower()]
+
+
+_BYTES = _Amount(
+    "size",
+    {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 1e3, "mb": 1e6, "gb": 1e9},
+    "bytes, or a size such as 4GiB",
+)
+_SECONDS = _Amount(
+    "duration", {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}, "seconds, or a duration such as 90s or 2h"
+)
+
+
+class _Names(click.ParamType):
+    """Column names separated by commas."""
+
+    name = "a,b,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return [entry.strip() for entry in str(value).split(",")]
+
+
+class _CountOrNone(click.ParamType):
+    """A whole number, or the word ``none``."""
+
+    name = "n|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if str(value).lower() == "none":
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r}: expected a whole number or none", param, ctx)
+
+
+def _complete_table(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    try:
+        return [name for name in connect(ctx.params["uri"]).table_names() if name.startswith(incomplete)]
+    except Exception:  # A traceback in the middle of somebody's prompt helps nobody.
+        return []
+
+
+def _complete_column(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    try:
+        names = connect(ctx.params["uri"]).open_table(ctx.params["table"]).schema.names
+    except Exception:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _set_flag(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value:
+        ctx.find_root().meta[f"leman.{param.name}"] = value
+
+
+def _set_storage_options(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> None:
+    options = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals:
+            raise click.BadParameter("expected KEY=VALUE", ctx, param)
+        options[key] = text
+    ctx.find_root().meta["leman.storage_options"] = options
+
+
+def _common(function: _F) -> _F:
+    options = (
+        click.option("--json", is_flag=True, expose_value=False, callback=_set_flag, help="Print JSON."),
+        click.option(
+            "--traceback", is_flag=True, expose_value=False, callback=_set_flag, help="Show where an error came from."
+        ),
+        click.option(
+            "--storage-option",
+            "storage_options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            expose_value=False,
+            callback=_set_storage_options,
+            help="Setting of the object store; can be repeated.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return click.argument("uri")(function)
+
+
+_TABLE = click.argument("table", shell_complete=_complete_table)
+_COLUMN = click.argument("column", shell_complete=_complete_column)
+_UDF = click.option("--udf", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="The function.")
+_INPUTS = click.option(
+    "--input-columns",
+    type=_Names(),
+    help="Columns for the function's arguments in order; by default the arguments' names.",
+)
+
+
+def _backfill_options(function: _F) -> _F:
+    options = (
+        _UDF,
+        _INPUTS,
+        click.option("--where", metavar="SQL", help="Compute only the rows that this condition selects."),
+        click.option("--concurrency", type=int, default=8, show_default=True, help="Worker processes."),
+        click.option("--intra-applier-concurrency", type=int, default=1, show_default=True, help="Threads in each."),
+        click.option(
+            "--batch-size", type=int, help="Rows read at once, and rows of a checkpoint.  [default: 10240, adaptive]"
+        ),
+        click.option(
+            "--commit-granularity",
+            type=_CountOrNone(),
+            default="64",
+            show_default=True,
+            help="Fragments per commit that readers see; none: one commit at the end.",
+        ),
+        click.option("--checkpoint-size", type=int, help="Rows of a checkpoint."),
+        click.option("--min-checkpoint-size", type=int, help="Least rows of an adaptive checkpoint."),
+        click.option("--max-checkpoint-size", type=int, help="Most rows of an adaptive checkpoint."),
+        click.option("--task-size", type=int, help="Rows of a task."),
+        click.option("--task-shuffle-diversity", type=int, default=8, show_default=True, help="Fragments interleaved."),
+        click.option("--num-frags", type=int, help="Compute at most this many fragments."),
+        click.option(
+            "--skip-frags", type=int, default=0, show_default=True, help="Leave out this many fragments first."
+        ),
+        click.option("--read-version", type=int, help="Table version to read.  [default: the latest]"),
+        click.option("--num-cpus", type=float, help="CPUs of a worker thread."),
+        click.option("--num-gpus", type=float, help="GPUs of a worker thread."),
+        click.option("--memory", type=_BYTES, help="Memory of a worker, e.g. 4GiB."),
+        click.option("--timeout", type=_SECONDS, help="Stop the job after this time, e.g. 2h."),
+        click.option(
+            "--refresh-status-secs", type=float, default=2.0, show_default=True, help="Seconds between status updates."
+        ),
+        click.option("--job-id", help="A name for the job."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _is_json() -> bool:
+    return bool(click.get_current_context().find_root().meta.get("leman.json"))
+
+
+def _connect(uri: str, *, trust: bool = False) -> Connection:
+    options = click.get_current_context().find_root().meta.get("leman.storage_options")
+    return connect(uri, options or None, trust_stored_udfs=trust)
+
+
+def _backfill_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    if options["batch_size"] is None:
+        del options["batch_size"]
+    if options["memory"] is not None:
+        options["memory"] = int(options["memory"])
+    if options["udf"] is not None:
+        options["udf"] = load_named_function(options["udf"])
+    return options
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_ENDING.strip())
+@click.version_option(__version__, prog_name="leman")
+def cli() -> None:
+    """Fill columns of Lance tables with your own functions.
+
+    \b
+    With a function in features.py:
+        import leman
+        @leman.udf
+        def n_words(text: str) -> int:
+            return len(text.split())
+    \b
+    register it on a table of the database ./db, and fill the column:
+        leman add-column ./db texts n_words --udf features.py:n_words
+        leman backfill ./db texts n_words
+
+    A job that was interrupted resumes when the same command runs again. URI is a folder of .lance tables (the one
+    lancedb opens) or an object store prefix.
+    """
+
+
+@cli.command()
+@_common
+def tables(uri: str) -> None:
+    """List the tables of a database."""
+    connection = _connect(uri)
+    described: list[dict[str, Any]] = []
+    for name in connection.table_names():
+        try:
+            dataset = connection.open_table(name).to_lance()
+        except (ValueError, OSError) as error:
+            described.append({"name": name, "error": str(error)})
+            continue
+        rows, columns = dataset.count_rows(), len(dataset.schema)
+        described.append({"name": name, "rows": rows, "columns": columns, "version": dataset.version})
+    if _is_json():
+        cli_output.print_json(described)
+    elif not described:
+        print(f"{connection.uri} has no tables.")
+    else:
+        keys = ("name", "rows", "columns", "version")
+        cli_output.print_rows(("table", *keys[1:]), [[entry.get(key) for key in keys] for entry in described])
+
+
+@cli.command()
+@_common
+@_TABLE
+@click.option("--version", type=int, help="Table version to show.  [default: the latest]")
+def show(uri: str, table: str, version: int | None) -> None:
+    """Show a table's columns and the functions that fill them. Runs nothing that is stored in the table."""
+    described = cli_output.table_as_dict(_connect(uri).open_table(table, version))
+    if _is_json():
+        cli_output.print_json(described)
+    else:
+        cli_output.print_table(described)
+
+
+@cli.command("add-column")
+@_common
+@_TABLE
+@click.argument("column")
+@_UDF
+@_INPUTS
+@click.option("--sql", metavar="EXPRESSION", help="An SQL expression instead of a function; it is computed at once.")
+@click.option(
+    "--replace", is_flag=True, help="Give an existing column this function; the next backfill computes it anew."
+)
+def add_column(
+    uri: str, table: str, column: str, udf: str | None, input_columns: list[str] | None, sql: str | None, replace: bool
+) -> None:
+    """Add a column that a function fills, or with --replace give a column another function.
+
+    The column is null until `leman backfill` fills it. The function's code is stored beside the table, signed
+    with your key.
+    """
+    if (udf is None) == (sql is None):
+        raise click.UsageError("give either --udf or --sql")
+    # Opened first: a process that has made a function starts workers when it opens a table, and none are needed here.
+    opened = _connect(uri).open_table(table)
+    if sql is not None:
+        opened.add_columns({column: sql})
+    elif udf is not None:
+        function = load_named_function(udf)
+        if replace:
+            change: dict[str, Any] = {"path": column, "udf": function}
+            opened.alter_columns({**change, "input_columns": input_columns} if input_columns else change)
+        else:
+            opened.add_columns({column: (function, input_columns) if input_columns else function})
+    field = opened.schema.field(column)
+    if _is_json():
+        cli_output.print_json({"table": table, "column": column, "type": str(field.type), "version": opened.version})
+    else:
+        print(f"{table}.{column} ({field.type}) is there, at version {opened.version}.")
+        if sql is None:
+            print(f"Fill it with: leman backfill {uri} {table} {column}")
+
+
+@cli.command()
+@_common
+@_TABLE
+@_COLUMN
+@_backfill_options
+def plan(uri: str, table: str, column: str, **options: Any) -> None:
+    """Show what a backfill would do, in figures, without running it."""
+    opened = _connect(uri).open_table(table)
+    made = opened.plan_backfill(column, **_backfill_arguments(options))
+    if _is_json():
+        cli_output.print_json(cli_output.plan_as_dict(made))
+    else:
+        print(made)
+
+
+@cli.command()
+@_common
+@_TABLE
+@_COLUMN
+@_backfill_options
+@click.option("--trust", is_flag=True, help="Run the stored function whoever signed it.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def backfill(uri: str, table: str, column: str, trust: bool, quiet: bool, **options: Any) -> None:
+    """Fill a column with its function, over many processes.
+
+    Rows that hold the function's value are not computed again. After an interruption the same command resumes.
+    """
+    from .progress import make_sink
+
+    prewarm_workers()
+    arguments = _backfill_arguments(options)
+    opened = _connect(uri, trust=trust).open_table(table)
+    sink = make_sink(False if quiet or _is_json() else None, say_result=False)
+    result = opened.backfill(column, progress=sink if sink is not None else False, **arguments)
+    if _is_json():
+        cli_output.print_json(result.as_dict())
+    else:
+        print(result.summary())
+
+
+@cli.command()
+@_common
+@click.option("--table", help="Only jobs of this table.")
+@click.option(
+    "--status",
+    type=click.Choice(["PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED"], case_sensitive=False),
+    help="Only these.",
+)
+def jobs(uri: str, table: str | None, status: str | None) -> None:
+    """List jobs, newest first."""
+    found = _connect(uri).list_jobs(table, status.upper() if status else None)
+    if _is_json():
+        cli_output.print_json([job.as_dict() for job in found])
+    else:
+        cli_output.print_jobs(found)
+
+
+@cli.command()
+@_common
+@click.argument("job_id")
+def job(uri: str, job_id: str) -> None:
+    """Show one job: status, error, figures, events."""
+    found = _connect(uri).get_job(job_id)
+    if _is_json():
+        cli_output.print_json(found.as_dict())
+    else:
+        cli_output.print_job(found)
+
+
+@cli.command()
+@_common
+@click.argument("job_id")
+def cancel(uri: str, job_id: str) -> None:
+    """Ask a running job to stop. What it computed is kept; the same backfill resumes it."""
+    from .jobs import request_cancel
+
+    connection = _connect(uri)
+    found = connection.get_job(job_id)
+    asked = request_cancel(found, connection.storage_options)
+    if _is_json():
+        cli_output.print_json({"job_id": found.job_id, "asked": asked, "status": found.status})
+    else:
+        print(f"Job {job_id} was asked to stop." if asked else f"Job {job_id} is over already: {found.status}.")
+
+
+@cli.command()
+@_common
+@click.argument("table", required=False, shell_complete=_complete_table)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def clean(uri: str, table: str | None, dry_run: bool) -> None:
+    """Remove checkpoints and files that dead jobs left, of one table or of all.
+
+    No file that a version of a table refers to is touched; an interrupted job that is cleaned starts again from
+    its last commit.
+    """
+    from . import job_runner
+
+    connection = _connect(uri)
+    names = [table] if table is not None else connection.table_names()
+    removed = {}
+    for name in names:
+        connection.open_table(name)
+        options = connection.storage_options
+        removed[name] = job_runner.clean(connection.table_uri(name), storage_options=options, dry_run=dry_run)
+    if _is_json():
+        cli_output.print_json(removed)
+        return
+    for name, report in removed.items():
+        figures = ", ".join(f"{key} {value}" for key, value in report.items()) or "nothing to remove"
+        print(f"{name}: {figures}")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the tab completion for a shell, e.g. for ~/.bashrc: eval "$(leman completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    print(found(cli, {}, "leman", "_LEMAN_COMPLETE").source())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; errors are printed, not raised."""
+    flags = sys.argv[1:] if arguments is None else list(arguments)
+    as_json, with_traceback = "--json" in flags, "--traceback" in flags
+    try:
+        code = cli.main(args=flags, prog_name="leman", standalone_mode=False)
+        return code if isinstance(code, int) else cli_output.DONE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader, `head` for instance, has seen enough; python must not write to the pipe again at exit.
+        sys.stdout = None
+        return cli_output.DONE
+    except (Exception, KeyboardInterrupt) as error:
+        cli_output.print_error(error, as_json=as_json, with_traceback=with_traceback)
+        return cli_output.exit_code(error)
+
+
+def main() -> None:
+    """Be the ``leman`` command."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
