@@ -30,6 +30,7 @@ class CheckpointStore {
   Result<std::vector<StoredCheckpoint>> List();
   /// The key under which a writer makes a checkpoint before it is published; unique for `writer` and `serial`.
   [[nodiscard]] std::string TemporaryKey(const std::string& writer, int64_t serial) const;
+  [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::string KeyOf(const std::string& file_name) const { return folder_ + "/" + file_name; }
   /// Makes the file under `temporary_key` the checkpoint of `range`; returns its file name.
   Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key);

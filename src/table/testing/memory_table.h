@@ -35,6 +35,7 @@ class MemoryTable final : public TableSnapshot, public BatchReader, public Colum
   Result<std::vector<FragmentInfo>> Fragments() override;
   Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                    const std::vector<int64_t>& fragment_ids) override;
+  Result<int64_t> MoveToLatest() override { return version(); }
   Result<BatchStream> Open(const ReadRequest& request) override;
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override;
   Result<int64_t> LatestVersion() override;

@@ -1,0 +1,21 @@
+# leman_nlohmann_json: the headers of nlohmann/json, from the system or from the Python package that carries them.
+add_library(leman_nlohmann_json INTERFACE)
+find_path(LEMAN_NLOHMANN_JSON_DIR nlohmann/json.hpp)
+if(NOT LEMAN_NLOHMANN_JSON_DIR)
+  find_package(Python COMPONENTS Interpreter QUIET)
+  foreach(python ${CMAKE_CURRENT_SOURCE_DIR}/.venv/bin/python ${Python_EXECUTABLE})
+    if(LEMAN_NLOHMANN_JSON_DIR OR NOT EXISTS ${python})
+      continue()
+    endif()
+    execute_process(
+      COMMAND ${python} -c "import nlohmann_json, pathlib; print(pathlib.Path(nlohmann_json.__file__).parent / 'include')"
+      OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(found)
+      set(LEMAN_NLOHMANN_JSON_DIR ${found} CACHE PATH "Folder of nlohmann/json.hpp" FORCE)
+    endif()
+  endforeach()
+endif()
+if(NOT LEMAN_NLOHMANN_JSON_DIR)
+  message(FATAL_ERROR "nlohmann/json.hpp was not found: apt-get install nlohmann-json3-dev, or pip install nlohmann-json")
+endif()
+target_include_directories(leman_nlohmann_json SYSTEM INTERFACE ${LEMAN_NLOHMANN_JSON_DIR})

@@ -1,0 +1,170 @@
+#include "job/job_log.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace leman {
+namespace {
+
+constexpr size_t kMaxEvents = 200;
+constexpr size_t kMaxMessageBytes = 4096;
+constexpr double kNsPerSecond = 1e9;
+
+using Json = nlohmann::ordered_json;
+
+double Seconds(int64_t ns) { return static_cast<double>(ns) / kNsPerSecond; }
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Field 22 of /proc/self/stat; the second field, the name, may hold spaces and is in parentheses.
+Json StartTicks() {
+  const std::string stat = FirstLine("/proc/self/stat");
+  const size_t after_name = stat.rfind(')');
+  if (after_name == std::string::npos) return nullptr;
+  std::istringstream fields(stat.substr(after_name + 1));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) {
+    if (!(fields >> field)) return nullptr;
+  }
+  return std::stoll(field);
+}
+
+Json Driver() {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const std::string boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  return {{"pid", ::getpid()},
+          {"host", host.data()},
+          {"boot_id", boot_id.empty() ? Json(nullptr) : Json(boot_id)},
+          {"start_ticks", StartTicks()}};
+}
+
+Json Metrics(const JobMetrics& m, double duration_s) {
+  return {{"rows_total", m.rows_total},
+          {"rows_computed", m.rows_computed},
+          {"rows_checkpointed", m.rows_computed + m.rows_resumed},
+          {"rows_skipped", m.rows_skipped},
+          {"rows_reused", m.rows_resumed},
+          {"rows_committed", m.rows_committed},
+          {"fragments_total", m.fragments_total},
+          {"fragments_assembled", m.fragments_assembled},
+          {"fragments_committed", m.fragments_committed},
+          {"fragments_linked", m.fragments_linked},
+          {"fragments_stitched", m.fragments_stitched},
+          {"fragments_reencoded", m.fragments_reencoded},
+          {"checkpoints", m.checkpoints_written},
+          {"checkpoint_bytes", m.checkpoint_bytes},
+          {"bytes_assembled", m.bytes_assembled},
+          {"bytes_copied", m.bytes_copied},
+          {"bytes_read", m.work.bytes_read},
+          {"tasks_total", m.tasks_total},
+          {"tasks_done", m.tasks_done},
+          {"tasks_retried", m.retries},
+          {"workers", m.workers},
+          {"worker_deaths", m.worker_deaths},
+          {"commits", m.commits},
+          {"udf_calls", m.work.udf_calls},
+          {"read_s", Seconds(m.work.read_ns)},
+          {"udf_s", Seconds(m.work.udf_ns)},
+          {"checkpoint_s", Seconds(m.work.write_ns)},
+          {"assemble_s", Seconds(m.assemble_ns)},
+          {"commit_s", Seconds(m.commit_ns)},
+          {"plan_s", Seconds(m.plan_ns)},
+          {"duration_s", duration_s},
+          {"rows_per_s", duration_s > 0 ? static_cast<double>(m.rows_computed) / duration_s : 0.0}};
+}
+
+}  // namespace
+
+std::string ErrorTypeName(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kUserFunction:
+      return error.message.starts_with("worker processes die") ? "WorkerCrashError" : "UserFunctionError";
+    case ErrorKind::kCancelled:
+      return error.message.starts_with("the job's timeout") ? "JobTimeoutError" : "JobCancelledError";
+    case ErrorKind::kConflict:
+      return "ConflictError";
+    case ErrorKind::kCorrupt:
+      return "CorruptDataError";
+    default:
+      return "JobFailedError";
+  }
+}
+
+JobLog::JobLog(const BackfillSpec& spec, ObjectStore& store, Clock& clock)
+    : spec_(spec),
+      store_(store),
+      clock_(clock),
+      launched_micros_(clock.UnixMicros()),
+      launched_ns_(clock.MonotonicNs()) {}
+
+double JobLog::duration_s() const { return Seconds(clock_.MonotonicNs() - launched_ns_); }
+
+void JobLog::Event(const std::string& message) {
+  events_.emplace_back(clock_.UnixMicros(), message);
+  if (events_.size() > kMaxEvents) events_.erase(events_.begin() + 1);
+}
+
+std::string JobLog::Render(JobStatus status, const JobMetrics& metrics, const std::optional<Error>& error,
+                           int64_t version) const {
+  const bool ended = status == JobStatus::kDone || status == JobStatus::kFailed || status == JobStatus::kCancelled;
+  const int64_t now = clock_.UnixMicros();
+  Json record = {{"format", 1},
+                 {"job_id", spec_.job_id},
+                 {"table_name", spec_.table_name},
+                 {"column", spec_.column},
+                 {"status", JobStatusName(status)},
+                 {"launched_at", FormatUtc(launched_micros_)},
+                 {"updated_at", FormatUtc(now)},
+                 {"completed_at", ended ? Json(FormatUtc(now)) : Json(nullptr)},
+                 {"error", nullptr},
+                 {"driver", Driver()},
+                 {"read_version", spec_.read_version},
+                 {"version", version > 0 ? Json(version) : Json(nullptr)},
+                 {"udf_name", spec_.udf_name},
+                 {"udf_version", spec_.udf_version},
+                 {"where", spec_.where ? Json(*spec_.where) : Json(nullptr)},
+                 {"metrics", Metrics(metrics, duration_s())}};
+  if (error) {
+    record["error"] = {{"type", ErrorTypeName(*error)}, {"message", error->message.substr(0, kMaxMessageBytes)}};
+  }
+  Json events = Json::array();
+  for (const auto& [micros, message] : events_) {
+    events.push_back({{"timestamp", FormatUtc(micros)}, {"message", message}});
+  }
+  record["events"] = std::move(events);
+  return record.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void JobLog::Write(JobStatus status, const JobMetrics& metrics, const std::optional<Error>& error, int64_t version,
+                   bool now) {
+  const int64_t now_ns = clock_.MonotonicNs();
+  const double since_s = Seconds(now_ns - last_write_ns_);
+  if (!now && last_write_ns_ >= 0 && since_s < spec_.refresh_status_secs) return;
+  last_write_ns_ = now_ns;
+  const Status written =
+      store_.Put("_leman/jobs/" + spec_.job_id + ".json", Render(status, metrics, error, version));
+  if (!written.ok() && !write_error_) write_error_ = written.error();
+}
+
+bool JobLog::CancelRequested() {
+  const int64_t now_ns = clock_.MonotonicNs();
+  constexpr int64_t kLookEveryNs = 500'000'000;
+  if (last_cancel_look_ns_ >= 0 && now_ns - last_cancel_look_ns_ < kLookEveryNs) return false;
+  last_cancel_look_ns_ = now_ns;
+  const auto exists = store_.Exists("_leman/jobs/" + spec_.job_id + ".cancel");
+  return exists.ok() && *exists;
+}
+
+void JobLog::ClearCancelRequest() { (void)store_.Delete("_leman/jobs/" + spec_.job_id + ".cancel"); }
+
+}  // namespace leman

@@ -1,0 +1,137 @@
+#include "job/job_loop.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace leman {
+namespace {
+
+constexpr int kPollMs = 50;
+constexpr int64_t kTickNs = 50'000'000;
+constexpr int64_t kProgressNs = 100'000'000;
+constexpr int kAssemblyThreads = 2;
+
+SchedulerOptions OptionsOf(const BackfillSpec& spec) {
+  SchedulerOptions options;
+  options.max_workers = spec.concurrency;
+  options.threads_per_worker = spec.intra_applier_concurrency;
+  return options;
+}
+
+}  // namespace
+
+JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobMetrics& metrics,
+                 CheckpointStore& checkpoints)
+    : spec_(spec),
+      plan_(plan),
+      ports_(ports),
+      log_(log),
+      metrics_(metrics),
+      checkpoints_(checkpoints),
+      scheduler_(OptionsOf(spec), plan.tasks),
+      commit_queue_(spec.commit_granularity),
+      committer_(ports.transaction, ports.clock, spec.job_id, spec.read_version),
+      committing_(std::make_unique<BackgroundThreads>(1)),
+      assembling_(std::make_unique<BackgroundThreads>(kAssemblyThreads)) {}
+
+JobLoop::~JobLoop() {
+  StopWorkers();
+  assembling_.reset();
+  committing_.reset();
+}
+
+Result<LoopOutcome> JobLoop::Run() {
+  if (spec_.timeout_s) {
+    deadline_ns_ = ports_.clock.MonotonicNs() + static_cast<int64_t>((*spec_.timeout_s - log_.duration_s()) * 1e9);
+  }
+  LEMAN_ASSIGN_OR_RETURN(host_payload_, ports_.host.WorkerPayload());
+  metrics_base_tasks_done_ = metrics_.tasks_done;
+  metrics_base_retries_ = metrics_.retries;
+  Obey(scheduler_.Start());
+  Prepare();
+  while (!finished()) {
+    if (const Status status = LoopOnce(); !status.ok()) Fail(status.error());
+    if (failure_) break;
+  }
+  StopWorkers();
+  while (assemblies_running_ > 0 || commit_running_) {
+    pollfd bell{inbox_.fd(), POLLIN, 0};
+    ::poll(&bell, 1, kPollMs);
+    inbox_.RunAll();
+  }
+  Tick();
+  if (failure_) return *failure_;
+  return outcome_;
+}
+
+void JobLoop::Prepare() {
+  for (const FragmentPlan& plan : plan_.fragments) {
+    FragmentEntry& entry = fragments_[plan.fragment.id];
+    entry.plan = &plan;
+    expected_[plan.fragment.id] = plan.fragment;
+  }
+  metrics_.tasks_total += scheduler_.tasks_total();
+  for (const FragmentPlan& plan : plan_.fragments) {
+    for (const StoredCheckpoint& checkpoint : plan.checkpoints) AddPart(checkpoint.range, checkpoint.file_name);
+  }
+}
+
+bool JobLoop::finished() const {
+  return scheduler_.finished() && fragments_settled_ == static_cast<int64_t>(fragments_.size());
+}
+
+Status JobLoop::LoopOnce() {
+  std::vector<pollfd> polled = {{inbox_.fd(), POLLIN, 0}};
+  std::vector<WorkerId> ids = {0};
+  for (const auto& [id, worker] : workers_) {
+    const auto events = static_cast<int16_t>(worker->channel.wants_write() ? POLLIN | POLLOUT : POLLIN);
+    polled.push_back({worker->channel.fd(), events, 0});
+    ids.push_back(id);
+  }
+  ::poll(polled.data(), polled.size(), kPollMs);
+  if (polled[0].revents != 0) inbox_.RunAll();
+  for (size_t i = 1; i < polled.size(); ++i) {
+    if ((polled[i].revents & POLLOUT) != 0) {
+      if (const auto found = workers_.find(ids[i]); found != workers_.end()) found->second->channel.Flush();
+    }
+    if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) ReadWorker(ids[i]);
+  }
+  if (failure_) return Ok();
+  CommitIfDue();
+  Tick();
+  return CheckStop();
+}
+
+void JobLoop::Tick() {
+  const int64_t now = ports_.clock.MonotonicNs();
+  metrics_.workers = static_cast<int32_t>(workers_.size());
+  metrics_.tasks_done = metrics_base_tasks_done_ + scheduler_.tasks_done();
+  metrics_.retries = metrics_base_retries_ + scheduler_.retries();
+  if (now - last_tick_ns_ >= kTickNs && !failure_) {
+    last_tick_ns_ = now;
+    Obey(scheduler_.OnTick(now));
+  }
+  log_.Write(JobStatus::kRunning, metrics_, std::nullopt, outcome_.version, false);
+}
+
+Status JobLoop::CheckStop() {
+  const int64_t now = ports_.clock.MonotonicNs();
+  if (deadline_ns_ >= 0 && now > deadline_ns_) {
+    return MakeError(ErrorKind::kCancelled, "the job's timeout of ", *spec_.timeout_s, " s has passed");
+  }
+  if (now - last_progress_ns_ >= kProgressNs) {
+    last_progress_ns_ = now;
+    const std::string phase = scheduler_.finished() ? "assembling" : "computing";
+    if (!ports_.host.OnProgress(metrics_, phase)) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
+  }
+  if (log_.CancelRequested()) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
+  return Ok();
+}
+
+void JobLoop::Fail(Error error) {
+  if (!failure_) failure_ = std::move(error);
+}
+
+}  // namespace leman

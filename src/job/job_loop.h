@@ -1,0 +1,112 @@
+// Carries out one plan: workers, checkpoints, assembly, commits, on one event loop.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commit/commit_queue.h"
+#include "commit/committer.h"
+#include "job/background.h"
+#include "job/job_log.h"
+#include "job/job_ports.h"
+#include "model/backfill_spec.h"
+#include "plan/planner.h"
+#include "schedule/scheduler.h"
+#include "transport/channel.h"
+
+namespace leman {
+
+/// What a plan's execution left behind.
+struct LoopOutcome {
+  int64_t version = 0;              ///< The last version this loop committed; 0: none.
+  std::vector<int64_t> conflicted;  ///< Fragments that others changed meanwhile: plan them again.
+};
+
+/// One use: construct, Run, destroy. The destructor leaves no worker behind.
+class JobLoop {
+ public:
+  /// Everything outlives the loop. `metrics` is shared by the loops of a job.
+  JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobMetrics& metrics,
+          CheckpointStore& checkpoints);
+  ~JobLoop();
+  JobLoop(const JobLoop&) = delete;
+  JobLoop& operator=(const JobLoop&) = delete;
+
+  /// Until every fragment of the plan is committed or found conflicted, or something fails. What was checkpointed or
+  /// committed stays in either case.
+  Result<LoopOutcome> Run();
+
+ private:
+  struct WorkerEntry {
+    explicit WorkerEntry(int fd) : channel(fd) {}
+    ServerChannel channel;
+    int64_t pid = 0;
+    bool ready = false;
+  };
+  struct FragmentEntry {
+    const FragmentPlan* plan = nullptr;
+    std::map<int64_t, FragmentPart> parts;  ///< By start row.
+    int64_t rows_covered = 0;
+    bool assembling = false;
+    std::string file_name;
+  };
+
+  // job_loop.cc: the loop itself.
+  void Prepare();
+  Status LoopOnce();
+  [[nodiscard]] bool finished() const;
+  Status CheckStop();
+  void Tick();
+  // job_loop_workers.cc: workers and their messages.
+  void Obey(const Scheduler::Commands& commands);
+  void StartWorkers(int32_t count);
+  void Assign(const AssignTask& assign);
+  void ReadWorker(WorkerId id);
+  void OnMessage(WorkerId id, const Message& message);
+  void OnCheckpoint(const CheckpointDone& done);
+  void OnTaskFailed(WorkerId id, const TaskFailed& failed);
+  void LoseWorker(WorkerId id, const std::string& why);
+  void StopWorkers();
+  // job_loop_finish.cc: assembly and commit.
+  void AddPart(const RowRange& range, const std::string& file_name);
+  void Assemble(FragmentEntry& fragment);
+  void OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns);
+  void CommitIfDue();
+  void OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns);
+  void Fail(Error error);
+
+  const BackfillSpec& spec_;
+  const Plan& plan_;
+  JobPorts ports_;
+  JobLog& log_;
+  JobMetrics& metrics_;
+  CheckpointStore& checkpoints_;
+  std::string host_payload_;
+  Scheduler scheduler_;
+  CommitQueue commit_queue_;
+  Committer committer_;
+  std::map<int64_t, FragmentEntry> fragments_;
+  std::map<int64_t, FragmentInfo> expected_;
+  std::map<WorkerId, std::unique_ptr<WorkerEntry>> workers_;
+  WorkerId next_worker_ = 1;
+  int64_t deadline_ns_ = -1;
+  int64_t last_tick_ns_ = 0;
+  int64_t last_progress_ns_ = 0;
+  int64_t metrics_base_tasks_done_ = 0;
+  int64_t metrics_base_retries_ = 0;
+  bool commit_running_ = false;
+  int64_t assemblies_running_ = 0;
+  int64_t fragments_settled_ = 0;  ///< Committed or conflicted.
+  LoopOutcome outcome_;
+  std::optional<Error> failure_;
+  LoopInbox inbox_;
+  // Last, so that they end before what their closures use.
+  std::unique_ptr<BackgroundThreads> committing_;
+  std::unique_ptr<BackgroundThreads> assembling_;
+};
+
+}  // namespace leman

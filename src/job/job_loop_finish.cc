@@ -1,0 +1,113 @@
+// JobLoop: from the last checkpoint of a fragment to its visibility.
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "job/job_loop.h"
+
+namespace leman {
+namespace {
+
+std::string UniqueSuffix() {
+  std::random_device random;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  uint64_t bits = (uint64_t{random()} << 32) | random();
+  std::string text;
+  for (int i = 0; i < 12; ++i, bits >>= 4) text.push_back(kDigits[bits & 0xf]);
+  return text;
+}
+
+}  // namespace
+
+void JobLoop::AddPart(const RowRange& range, const std::string& file_name) {
+  FragmentEntry& fragment = fragments_.at(range.fragment_id);
+  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range};
+  fragment.rows_covered += range.rows();
+  if (fragment.rows_covered == fragment.plan->fragment.physical_rows && !fragment.assembling) Assemble(fragment);
+}
+
+void JobLoop::Assemble(FragmentEntry& fragment) {
+  fragment.assembling = true;
+  fragment.file_name = DoneFileName(fragment.plan->record, UniqueSuffix());
+  std::vector<FragmentPart> parts;
+  for (const auto& [start, part] : fragment.parts) parts.push_back(part);
+  ++assemblies_running_;
+  const int64_t id = fragment.plan->fragment.id;
+  const int64_t rows = fragment.plan->fragment.physical_rows;
+  assembling_->Post([this, id, rows, parts = std::move(parts), name = fragment.file_name] {
+    const int64_t start_ns = ports_.clock.MonotonicNs();
+    Result<AssembledFragment> assembled = ports_.assembler.Assemble(id, parts, rows, name);
+    const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
+    inbox_.Post([this, id, assembled = std::move(assembled), elapsed_ns]() mutable {
+      OnAssembled(id, std::move(assembled), elapsed_ns);
+    });
+  });
+}
+
+void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns) {
+  --assemblies_running_;
+  metrics_.assemble_ns += elapsed_ns;
+  if (!assembled.ok()) {
+    Fail(assembled.error().WithContext("fragment " + std::to_string(fragment_id) + ": data file could not be made"));
+    return;
+  }
+  ++metrics_.fragments_assembled;
+  metrics_.bytes_assembled += assembled->update.size_bytes;
+  metrics_.bytes_copied += assembled->copied_bytes;
+  metrics_.fragments_linked += assembled->way == AssemblyWay::kLinked ? 1 : 0;
+  metrics_.fragments_stitched += assembled->way == AssemblyWay::kStitched ? 1 : 0;
+  metrics_.fragments_reencoded += assembled->way == AssemblyWay::kReencoded ? 1 : 0;
+  commit_queue_.Add(std::move(assembled->update));
+}
+
+void JobLoop::CommitIfDue() {
+  if (commit_running_) return;
+  const bool last = scheduler_.finished() && assemblies_running_ == 0 &&
+                    fragments_settled_ + commit_queue_.waiting() == static_cast<int64_t>(fragments_.size());
+  auto group = commit_queue_.TakeGroup(last, ports_.clock.MonotonicNs());
+  if (!group) return;
+  commit_running_ = true;
+  committing_->Post([this, group = std::move(*group)]() mutable {
+    const int64_t start_ns = ports_.clock.MonotonicNs();
+    Result<CommitOutcome> outcome = committer_.Commit(std::move(group), expected_);
+    if (outcome.ok()) {
+      for (const int64_t id : outcome->committed) {
+        // Confirmed: the checkpoints have done their duty. A leftover is harmless and removed by `leman clean`.
+        for (const auto& [start, part] : fragments_.at(id).parts) (void)ports_.store.Delete(part.key);
+      }
+      for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
+    }
+    const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
+    inbox_.Post([this, outcome = std::move(outcome), elapsed_ns]() mutable {
+      OnCommitted(std::move(outcome), elapsed_ns);
+    });
+  });
+}
+
+void JobLoop::OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns) {
+  commit_running_ = false;
+  metrics_.commit_ns += elapsed_ns;
+  commit_queue_.OnCommitted(ports_.clock.MonotonicNs(), elapsed_ns);
+  if (!outcome.ok()) {
+    Fail(outcome.error());
+    return;
+  }
+  metrics_.commits += outcome->committed.empty() ? 0 : 1;
+  for (const int64_t id : outcome->committed) {
+    ++metrics_.fragments_committed;
+    metrics_.rows_committed += fragments_.at(id).plan->rows_selected;
+  }
+  if (outcome->version > 0) {
+    outcome_.version = outcome->version;
+    const bool all = metrics_.fragments_committed == metrics_.fragments_total;
+    log_.Event((all ? "commit: " : "partial commit: ") + std::to_string(outcome->committed.size()) +
+               " fragment(s), table version " + std::to_string(outcome->version));
+  }
+  if (!outcome->conflicted.empty()) {
+    log_.Event(std::to_string(outcome->conflicted.size()) + " fragment(s) were changed by others; planning them again");
+  }
+  outcome_.conflicted.insert(outcome_.conflicted.end(), outcome->conflicted.begin(), outcome->conflicted.end());
+  fragments_settled_ += static_cast<int64_t>(outcome->committed.size() + outcome->conflicted.size());
+}
+
+}  // namespace leman

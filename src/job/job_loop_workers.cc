@@ -1,0 +1,153 @@
+// JobLoop: starting workers, listening to them, losing them.
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "job/job_loop.h"
+
+namespace leman {
+namespace {
+
+// Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
+std::string WorkerName(WorkerId id) {
+  std::random_device random;
+  return std::to_string(::getpid()) + "x" + std::to_string(random()) + "x" + std::to_string(id);
+}
+
+}  // namespace
+
+void JobLoop::Obey(const Scheduler::Commands& commands) {
+  for (const Command& command : commands) {
+    if (const auto* start = std::get_if<leman::StartWorkers>(&command)) {
+      StartWorkers(start->count);
+    } else if (const auto* assign = std::get_if<AssignTask>(&command)) {
+      Assign(*assign);
+    } else if (const auto* shrink = std::get_if<ShrinkTask>(&command)) {
+      workers_.at(shrink->worker)->channel.Send(ShrinkMessage{shrink->task, shrink->attempt, shrink->keep_rows});
+    } else if (const auto* fail = std::get_if<FailJob>(&command)) {
+      Fail(fail->error);
+    }
+  }
+}
+
+void JobLoop::StartWorkers(int32_t count) {
+  for (int32_t i = 0; i < count; ++i) {
+    const WorkerId id = next_worker_++;
+    const Result<int> fd = ports_.pool.Start(id);
+    if (!fd.ok()) {
+      Fail(fd.error());
+      return;
+    }
+    auto worker = std::make_unique<WorkerEntry>(*fd);
+    SetupMessage setup;
+    setup.worker = id;
+    setup.name = WorkerName(id);
+    setup.table_root = spec_.table_root;
+    setup.checkpoint_folder = checkpoints_.folder();
+    setup.threads = spec_.intra_applier_concurrency;
+    setup.input_columns = spec_.input_columns;
+    setup.batch_rows = spec_.checkpoint_rows ? std::min(spec_.batch_size, *spec_.checkpoint_rows) : spec_.batch_size;
+    setup.batch_rows_fixed = spec_.batch_size_fixed;
+    setup.first_call_rows = spec_.first_call_rows;
+    setup.checkpoint_rows = spec_.checkpoint_rows;
+    setup.min_checkpoint_rows = spec_.min_checkpoint_rows;
+    setup.max_checkpoint_rows = spec_.max_checkpoint_rows;
+    setup.host_payload = host_payload_;
+    worker->channel.Send(setup);
+    workers_[id] = std::move(worker);
+  }
+}
+
+void JobLoop::Assign(const AssignTask& assign) {
+  AssignMessage message{assign.task, {}, "", false};
+  for (const RowRange& piece : assign.task.pieces) {
+    const FragmentPlan& plan = *fragments_.at(piece.fragment_id).plan;
+    message.fragment_keys.push_back(plan.fragment_key);
+    message.filter = plan.filter;
+    message.with_deleted_rows |= plan.fragment.deleted_rows > 0;
+  }
+  workers_.at(assign.worker)->channel.Send(message);
+}
+
+void JobLoop::ReadWorker(WorkerId id) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  bool closed = false;
+  const auto messages = found->second->channel.Receive(&closed);
+  if (!messages.ok()) {
+    LoseWorker(id, messages.error().message);
+    return;
+  }
+  for (const Message& message : *messages) {
+    if (!workers_.contains(id)) return;
+    OnMessage(id, message);
+  }
+  if (closed && workers_.contains(id)) LoseWorker(id, "");
+}
+
+void JobLoop::OnMessage(WorkerId id, const Message& message) {
+  const int64_t now = ports_.clock.MonotonicNs();
+  if (const auto* hello = std::get_if<HelloMessage>(&message)) {
+    workers_.at(id)->pid = hello->pid;
+  } else if (std::holds_alternative<ReadyMessage>(message)) {
+    workers_.at(id)->ready = true;
+    Obey(scheduler_.OnWorkerReady(id));
+  } else if (const auto* progress = std::get_if<ProgressMessage>(&message)) {
+    Obey(scheduler_.OnProgress(id, progress->task, progress->attempt, progress->rows_done, now));
+  } else if (const auto* checkpoint = std::get_if<CheckpointDone>(&message)) {
+    OnCheckpoint(*checkpoint);
+  } else if (const auto* done = std::get_if<TaskDoneMessage>(&message)) {
+    Obey(scheduler_.OnTaskDone(id, done->task, done->attempt));
+  } else if (const auto* shrunk = std::get_if<ShrunkMessage>(&message)) {
+    Obey(scheduler_.OnShrunk(id, shrunk->task, shrunk->attempt, shrunk->kept_rows));
+  } else if (const auto* failed = std::get_if<TaskFailed>(&message)) {
+    OnTaskFailed(id, *failed);
+  } else if (const auto* setup = std::get_if<SetupFailedMessage>(&message)) {
+    Fail(setup->error);
+  }
+}
+
+void JobLoop::OnCheckpoint(const CheckpointDone& done) {
+  if (!scheduler_.OnCheckpoint(done.task, done.attempt, done.range)) return;
+  metrics_.rows_computed += done.rows_computed;
+  metrics_.checkpoint_bytes += done.size_bytes;
+  ++metrics_.checkpoints_written;
+  metrics_.work.Add(done.times);
+  AddPart(done.range, done.path);
+}
+
+void JobLoop::OnTaskFailed(WorkerId, const TaskFailed& failed) {
+  const RowRange& at = failed.where;
+  const std::string rows = at.rows() == 1 ? "row " + std::to_string(at.start)
+                                          : "rows " + std::to_string(at.start) + " to " + std::to_string(at.end - 1);
+  Fail(MakeError(failed.error.kind, "column '", spec_.column, "', ", rows, " of fragment ", at.fragment_id, ": ",
+                 failed.error.message));
+}
+
+void JobLoop::LoseWorker(WorkerId id, const std::string& why) {
+  const int64_t pid = workers_.at(id)->pid;
+  if (!why.empty()) ports_.pool.Kill(pid);
+  const std::string reason = why.empty() ? ports_.pool.ExitReason(pid) : why;
+  std::string at;
+  for (const RowRange& range : scheduler_.RunningOn(id)) {
+    at += (at.empty() ? " at row " : ", ") + std::to_string(range.start) + " of fragment " +
+          std::to_string(range.fragment_id);
+  }
+  log_.Event("worker " + std::to_string(id) + " (pid " + std::to_string(pid) + ") " + reason + at);
+  ++metrics_.worker_deaths;
+  workers_.erase(id);
+  Obey(scheduler_.OnWorkerLost(id, reason));
+}
+
+void JobLoop::StopWorkers() {
+  for (const auto& [id, worker] : workers_) {
+    // After a failure the function may be in the middle of a long call: it is not waited for.
+    if (failure_ || !scheduler_.finished()) ports_.pool.Kill(worker->pid);
+    worker->channel.Send(StopMessage{});
+  }
+  workers_.clear();
+}
+
+}  // namespace leman

@@ -1,0 +1,63 @@
+// What a job works with: ports, wired in one place by whoever runs it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "io/object_store.h"
+#include "model/fragment_update.h"
+#include "model/job_state.h"
+#include "model/row_range.h"
+#include "schedule/worker_pool.h"
+#include "table/table_snapshot.h"
+#include "table/table_transaction.h"
+
+namespace leman {
+
+/// A checkpoint file of a fragment that is complete.
+struct FragmentPart {
+  std::string key;  ///< Of the object store.
+  RowRange range;
+};
+
+enum class AssemblyWay { kLinked, kStitched, kReencoded };
+
+struct AssembledFragment {
+  FragmentUpdate update;
+  AssemblyWay way = AssemblyWay::kStitched;
+  int64_t copied_bytes = 0;
+};
+
+/// Port: makes a fragment's data file of its checkpoints. Called on several threads at once.
+class Assembler {
+ public:
+  virtual ~Assembler() = default;
+  /// `parts` cover all `physical_rows` in row order. The file appears complete under "data/<file_name>" or not at all.
+  virtual Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
+                                             int64_t physical_rows, const std::string& file_name) = 0;
+};
+
+/// Port: the process that runs the job.
+class JobHost {
+ public:
+  virtual ~JobHost() = default;
+  /// What every worker's host gets, see SetupMessage.
+  virtual Result<std::string> WorkerPayload() = 0;
+  /// Called about ten times a second and at the end; false asks to cancel.
+  virtual bool OnProgress(const JobMetrics& metrics, const std::string& phase) = 0;
+};
+
+struct JobPorts {
+  TableSnapshot& snapshot;  ///< Of the version that the job starts on.
+  TableTransaction& transaction;
+  ObjectStore& store;       ///< Rooted at the table.
+  WorkerPool& pool;
+  Assembler& assembler;
+  JobHost& host;
+  Clock& clock;
+};
+
+}  // namespace leman

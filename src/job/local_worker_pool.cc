@@ -1,0 +1,93 @@
+#include "job/local_worker_pool.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+namespace leman {
+namespace {
+
+bool SendDescriptor(int socket, int fd) {
+  char byte = 'w';
+  iovec data{&byte, 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  ssize_t sent = -1;
+  do {
+    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent == 1;
+}
+
+}  // namespace
+
+Result<int> LocalWorkerPool::Start(WorkerId) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return MakeError(ErrorKind::kResourceExhausted, "create a socket for a worker: ", std::strerror(errno));
+  }
+  const bool sent = SendDescriptor(control_fd_, ends[1]);
+  ::close(ends[1]);
+  if (!sent) {
+    ::close(ends[0]);
+    return MakeError(ErrorKind::kInternal, "the process that starts workers is gone");
+  }
+  return ends[0];
+}
+
+void LocalWorkerPool::Kill(int64_t pid) {
+  if (pid > 0) ::kill(static_cast<pid_t>(pid), SIGKILL);
+}
+
+bool LocalWorkerPool::ReadExits(int timeout_ms) {
+  pollfd waiting{control_fd_, POLLIN, 0};
+  if (::poll(&waiting, 1, timeout_ms) <= 0) return false;
+  std::array<char, 4096> bytes{};
+  const ssize_t n = ::recv(control_fd_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  if (n <= 0) return false;
+  unread_.append(bytes.data(), static_cast<size_t>(n));
+  for (size_t end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n')) {
+    char* rest = nullptr;
+    const int64_t pid = std::strtoll(unread_.c_str(), &rest, 10);
+    exits_[pid] = static_cast<int>(std::strtol(rest, nullptr, 10));
+    unread_.erase(0, end + 1);
+  }
+  return true;
+}
+
+std::string LocalWorkerPool::ExitReason(int64_t pid) {
+  constexpr int kTries = 10;
+  constexpr int kTryMs = 50;
+  for (int i = 0; i < kTries; ++i) {
+    if (const auto found = exits_.find(pid); found != exits_.end()) return DescribeWaitStatus(found->second);
+    ReadExits(kTryMs);
+  }
+  if (pid == 0 && !exits_.empty()) return DescribeWaitStatus(exits_.rbegin()->second);
+  return "its connection closed";
+}
+
+std::string DescribeWaitStatus(int status) {
+  if (WIFSIGNALED(status)) {
+    return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
+  }
+  if (WIFEXITED(status)) return "exited with code " + std::to_string(WEXITSTATUS(status));
+  return "ended with status " + std::to_string(status);
+}
+
+}  // namespace leman

@@ -1,0 +1,34 @@
+// WorkerPool on this machine: asks the process that forks workers for one more.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "schedule/worker_pool.h"
+
+namespace leman {
+
+/// The fork server (python/leman/worker_server.py) has imported everything a worker needs and has no thread, so a new
+/// worker costs milliseconds. Protocol on `control_fd`, a unix stream socket: to it, one byte 'w' with the worker's
+/// socket attached; from it, lines "<pid> <wait status>\n" for workers that ended. It ends with its control socket.
+class LocalWorkerPool final : public WorkerPool {
+ public:
+  /// `control_fd` stays the caller's.
+  explicit LocalWorkerPool(int control_fd) : control_fd_(control_fd) {}
+
+  Result<int> Start(WorkerId worker) override;
+  void Kill(int64_t pid) override;
+  std::string ExitReason(int64_t pid) override;
+
+ private:
+  bool ReadExits(int timeout_ms);
+
+  int control_fd_;
+  std::string unread_;
+  std::map<int64_t, int> exits_;
+};
+
+/// "exited with code 1", "killed by signal 11 (Segmentation fault)".
+std::string DescribeWaitStatus(int status);
+
+}  // namespace leman

@@ -1,0 +1,41 @@
+// A worker process's life: set up, compute tasks, report, end with its coordinator.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "apply/udf.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/arrow_c_data.h"
+#include "table/batch_reader.h"
+#include "table/column_writer.h"
+#include "transport/message.h"
+
+namespace leman {
+
+/// What one applier thread works with.
+struct ThreadTools {
+  std::unique_ptr<BatchReader> reader;
+  std::unique_ptr<Udf> udf;
+  std::unique_ptr<ArrayMerger> merger;
+  std::unique_ptr<ColumnWriter> writer;
+  OwnedSchema output_type;
+};
+
+/// Port: the process around the worker.
+class WorkerHost {
+ public:
+  virtual ~WorkerHost() = default;
+  /// Opens the table and loads the function, once.
+  virtual Status SetUp(const SetupMessage& setup) = 0;
+  /// Called once for each thread, on that thread.
+  virtual Result<ThreadTools> MakeThreadTools() = 0;
+  /// The coordinator is gone: end the process, whatever the function is doing. Called on any thread; in tests it may return.
+  virtual void OnCoordinatorGone() = 0;
+};
+
+/// Serves the coordinator at the other end of `fd` (taken over) until it says stop or is gone.
+Status ServeWorker(int fd, WorkerHost& host, Clock& clock);
+
+}  // namespace leman
