@@ -51,6 +51,14 @@ class Buffer {
   int64_t capacity_ = 0;
 };
 
+/// How many items to make room for, when `used` of them came with the first `rows` of `expected` rows: rows of one
+/// column tend to be alike. 0: no guess now. Bounded by `limit`, since one row may be unlike all others.
+inline int64_t GuessTotal(int64_t used, int64_t rows, int64_t expected, int64_t limit) {
+  constexpr int64_t kSample = 16;
+  if (rows != kSample || expected <= kSample) return 0;
+  return std::min(used / kSample * expected + used, limit);
+}
+
 /// A validity bitmap that exists from the first null on.
 class Validity {
  public:

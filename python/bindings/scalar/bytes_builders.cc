@@ -1,4 +1,5 @@
 // Builders of text and binary.
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -9,6 +10,9 @@
 
 namespace leman::python::scalar {
 namespace {
+
+// Room made before it is known to be needed, at most.
+constexpr int64_t kMostGuessed = int64_t{64} << 20;
 
 // The bytes of one value; `buffer` is held while `data` is used.
 struct Bytes {
@@ -71,7 +75,10 @@ class OffsetBuilder final : public ValueBuilder {
  public:
   explicit OffsetBuilder(const ArrowType& type) : type_(type) { PutOffset(0, 0); }
 
-  void Reserve(int64_t rows) override { offsets_.Reserve((length() + rows + 1) * kWidth); }
+  void Reserve(int64_t rows) override {
+    expected_ = length() + rows;
+    offsets_.Reserve((expected_ + 1) * kWidth);
+  }
 
   bool Append(PyObject* value, Refusal* why) override {
     if (value == Py_None) return AppendNull(), true;
@@ -86,6 +93,7 @@ class OffsetBuilder final : public ValueBuilder {
     used_ += bytes.size;
     PutOffset(length() + 1, used_);
     validity_.AppendValid();
+    data_.Reserve(GuessTotal(used_, length(), expected_, kMostGuessed));
     return true;
   }
 
@@ -129,13 +137,14 @@ class OffsetBuilder final : public ValueBuilder {
   Buffer offsets_;
   Buffer data_;
   int64_t used_ = 0;
+  int64_t expected_ = 0;
 };
 
 class FixedBinaryBuilder final : public ValueBuilder {
  public:
   explicit FixedBinaryBuilder(const ArrowType& type) : type_(type) {}
 
-  void Reserve(int64_t rows) override { data_.Reserve((length() + rows) * type_.size); }
+  void Reserve(int64_t rows) override { data_.Reserve(std::min((length() + rows) * type_.size, kMostGuessed)); }
 
   bool Append(PyObject* value, Refusal* why) override {
     if (value == Py_None) return AppendNull(), true;

@@ -4,7 +4,20 @@
 namespace leman::python::scalar {
 namespace {
 
-PyObject* BoxText(const char* data, int64_t size) { return PyUnicode_DecodeUTF8(data, size, nullptr); }
+// Of 8 bytes or more: the last word overlaps the one before, so that no byte is looked at alone.
+bool IsAscii(const char* data, int64_t size) {
+  uint64_t bits = LoadAt<uint64_t>(data + size - 8, 0);
+  for (const char* end = data + size - 8; data < end; data += 8) bits |= LoadAt<uint64_t>(data, 0);
+  return (bits & 0x8080808080808080U) == 0;
+}
+
+// ASCII needs no decoding: the str is made at its size and filled.
+PyObject* BoxText(const char* data, int64_t size) {
+  if (size < 8 || !IsAscii(data, size)) return PyUnicode_DecodeUTF8(data, size, nullptr);
+  PyObject* text = PyUnicode_New(size, 127);
+  if (text != nullptr) std::memcpy(PyUnicode_1BYTE_DATA(text), data, static_cast<size_t>(size));
+  return text;
+}
 
 PyObject* BoxBytes(const char* data, int64_t size) { return PyBytes_FromStringAndSize(data, size); }
 

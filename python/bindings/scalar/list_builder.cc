@@ -1,4 +1,5 @@
 // The builder of lists, from Python sequences and from buffers.
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -52,8 +53,10 @@ class ListBuilder final : public ValueBuilder {
   }
 
   void Reserve(int64_t rows) override {
-    if (type_.id == TypeId::kFixedList) return child_->Reserve(rows * type_.size);
-    offsets_.Reserve((length() + rows + 1) * width_);
+    if (type_.id == TypeId::kFixedList)
+      return child_->Reserve(std::min(rows, kMostGuessed / (type_.size + 1)) * type_.size);
+    expected_ = length() + rows;
+    offsets_.Reserve((expected_ + 1) * width_);
   }
 
   bool Append(PyObject* value, Refusal* why) override {
@@ -70,6 +73,8 @@ class ListBuilder final : public ValueBuilder {
     }
     validity_.AppendValid();
     PutOffset(length());
+    const int64_t total = GuessTotal(child_->length(), length(), expected_, kMostGuessed);
+    if (total > child_->length()) child_->Reserve(total - child_->length());
     return true;
   }
 
@@ -102,6 +107,8 @@ class ListBuilder final : public ValueBuilder {
   }
 
  private:
+  static constexpr int64_t kMostGuessed = int64_t{64} << 20;
+
   static int64_t WidthOf(TypeId id) { return id == TypeId::kFixedList ? 0 : id == TypeId::kList ? 4 : 8; }
 
   bool AppendElements(PyObject* value, Refusal* why) {
@@ -183,6 +190,7 @@ class ListBuilder final : public ValueBuilder {
   int64_t width_;
   Validity validity_;
   Buffer offsets_;
+  int64_t expected_ = 0;
 };
 
 }  // namespace

@@ -26,11 +26,15 @@ def _day(rng: random.Random) -> dt.date:
 
 
 def _moment(rng: random.Random) -> dt.datetime:
-    return dt.datetime(1, 1, 3) + dt.timedelta(days=rng.randrange(3_652_000), microseconds=rng.randrange(86_400_000_000))
+    return dt.datetime(1, 1, 3) + dt.timedelta(
+        days=rng.randrange(3_652_000), microseconds=rng.randrange(86_400_000_000)
+    )
 
 
 def _modern(rng: random.Random) -> dt.datetime:
-    return dt.datetime(1950, 1, 1) + dt.timedelta(seconds=rng.randrange(3_000_000_000), microseconds=rng.randrange(10**6))
+    return dt.datetime(1950, 1, 1) + dt.timedelta(
+        seconds=rng.randrange(3_000_000_000), microseconds=rng.randrange(10**6)
+    )
 
 
 def _integer(bits: int, signed: bool) -> Make:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import weakref
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -144,9 +145,14 @@ def test_retries_and_nulls_row_by_row(calls):
     out = calls.ok(flaky, BATCH, pa.int64(), on_failure=decide)
     assert out.to_pylist() == [0, 1, 2, 3, 4, None, 6, None, 8, 9]
     assert calls.counts == {"calls": 18, "null_inputs": 0, "failed_rows": 2}
-    assert asked == [(r, "OddError") for r in (0, 0, 3, 3)] + [(5, "ValueError")] + [(6, "OddError")] * 2 + [
-        (7, "TypeError")
-    ] + [(9, "OddError")] * 2
+    assert (
+        asked
+        == [(r, "OddError") for r in (0, 0, 3, 3)]
+        + [(5, "ValueError")]
+        + [(6, "OddError")] * 2
+        + [(7, "TypeError")]
+        + [(9, "OddError")] * 2
+    )
     assert max(tries.values()) == 3
 
 
@@ -157,7 +163,6 @@ def test_a_handler_that_gives_up(calls):
 
 def test_rows_that_pyarrow_refuses_at_the_end(calls):
     kind = pa.decimal128(5, 1)
-    from decimal import Decimal
 
     def function(x):
         return "bad" if x in (2, 6) else Decimal(x)
@@ -194,9 +199,7 @@ def test_signals_are_seen_between_builtin_calls(calls):
     timer.start()
     try:
         outcome = calls.run(abs, batch, pa.int64())
-        while True:
-            time.sleep(0.05)
-            break
+        time.sleep(0.05)
     except KeyboardInterrupt:
         return  # it came after the call
     finally:

@@ -63,8 +63,8 @@ def test_arguments_keep_their_order(calls):
 
 
 def test_a_function_without_arguments(calls):
-    batch = pa.StructArray.from_arrays([], fields=[], mask=None) if False else pa.record_batch({"a": [1, 2, 3]}).select([])
-    assert len(calls.ok(lambda: 1, batch, pa.int8())) == batch.num_rows
+    batch = pa.record_batch({"a": [1, 2, 3]}).select([])
+    assert calls.ok(lambda: 1, batch, pa.int8()).to_pylist() == [1] * batch.num_rows
 
 
 def test_null_arguments_that_are_not_allowed(calls):
@@ -128,7 +128,7 @@ def test_an_ndarray_is_the_functions_own(calls):
 
 
 def test_an_ndarray_needs_a_list(calls):
-    with pytest.raises(ValueError, match="'x'.*np.ndarray.*int64"):
+    with pytest.raises(ValueError, match=r"'x'.*np.ndarray.*int64"):
         calls.seen(pa.array([1]), ndarray=[1])
 
 

@@ -9,6 +9,7 @@ import datetime as dt
 import random
 import types
 import typing
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -81,7 +82,17 @@ def test_integers_from_other_objects(calls, kind):
 
 @pytest.mark.parametrize("kind", FLOATS)
 def test_floats(calls, kind):
-    values = [1, True, 0.5, np.float16(1.5), np.float32(2.5), np.int64(3), np.float64(4.5), np.bool_(True), np.array(5.5)]
+    values = [
+        1,
+        True,
+        0.5,
+        np.float16(1.5),
+        np.float32(2.5),
+        np.int64(3),
+        np.float64(4.5),
+        np.bool_(True),
+        np.array(5.5),
+    ]
     assert calls.returning(values, kind).to_pylist() == [1, 1, 0.5, 1.5, 2.5, 3, 4.5, 1, 5.5]
     nan, inf = calls.returning([float("nan"), float("-inf")], kind).to_pylist()
     assert nan != nan and inf == float("-inf")
@@ -104,7 +115,9 @@ def test_every_half_float(calls):
 
 def test_half_float_rounding(calls):
     rng = np.random.default_rng(1)
-    doubles = np.concatenate([rng.uniform(-65000, 65000, 5000), rng.uniform(-1, 1, 5000) * 2.0 ** rng.integers(-26, 0, 5000)])
+    doubles = np.concatenate(
+        [rng.uniform(-65000, 65000, 5000), rng.uniform(-1, 1, 5000) * 2.0 ** rng.integers(-26, 0, 5000)]
+    )
     out = calls.returning(doubles.tolist(), pa.float16())
     assert np.array_equal(out.to_numpy().view(np.uint16), doubles.astype(np.float16).view(np.uint16))
     assert calls.returning([65519.9], pa.float16()).to_pylist() == [65504]
@@ -130,7 +143,14 @@ def test_text(calls):
 
 
 def test_binary(calls):
-    values = [b"a", bytearray(b"bc"), memoryview(b"def"), memoryview(b"012345")[::2], np.bytes_(b"g"), np.arange(3, dtype=np.uint8)]
+    values = [
+        b"a",
+        bytearray(b"bc"),
+        memoryview(b"def"),
+        memoryview(b"012345")[::2],
+        np.bytes_(b"g"),
+        np.arange(3, dtype=np.uint8),
+    ]
     for kind in (pa.binary(), pa.large_binary()):
         assert calls.returning(values, kind).to_pylist() == [b"a", b"bc", b"def", b"024", b"g", b"\0\1\2"]
         assert ".encode()" in calls.returning(["x"], kind).error
@@ -139,7 +159,20 @@ def test_binary(calls):
     assert "expected 7 bytes, got 3" in calls.returning([b"abc"], pa.binary(7)).error
 
 
-NUMPY = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+NUMPY = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
 
 
 @pytest.mark.parametrize("dtype", NUMPY)
@@ -264,15 +297,14 @@ def test_structs_refused(calls):
     for bad in ("ab", 1, [1, 2], 1.5):
         assert "expected a dict, tuple" in calls.returning([bad], kind).error
     deep = pa.struct([("v", pa.list_(pa.int8()))])
-    assert "field 'v' is [1, 300] (list): element 1 is 300 (int): out of range" in calls.returning([([1, 300],)], deep).error
+    assert (
+        "field 'v' is [1, 300] (list): element 1 is 300 (int): out of range"
+        in calls.returning([([1, 300],)], deep).error
+    )
 
 
 def test_dataclasses_with_fields_that_pyarrow_converts(calls):
     kind = pa.struct([("x", pa.decimal128(5, 1)), ("y", pa.list_(pa.decimal128(5, 1)))])
-    values = values_of(pa.decimal128(12, 3), 0)
-    assert values == []
-    from decimal import Decimal
-
     assert calls.returning([DataPoint(Decimal("1.5"), [Decimal("2.5"), None])], kind).to_pylist() == [
         {"x": Decimal("1.5"), "y": [Decimal("2.5"), None]}
     ]
@@ -293,8 +325,12 @@ def test_times_from_other_objects(calls):
         spans = [dt.timedelta(days=-3, microseconds=1), dt.timedelta(0), 9]
         assert calls.returning(spans, pa.duration(unit)).equals(pa.array(spans, type=pa.duration(unit)))
     odd = moment.replace(tzinfo=dt.timezone(-dt.timedelta(hours=1, microseconds=999_999)))
-    assert calls.returning([odd], pa.timestamp("us")).to_pylist() == [odd.astimezone(dt.timezone.utc).replace(tzinfo=None)]
-    assert calls.returning([np.datetime64("2020-01-01T00:00:05"), np.datetime64("NaT")], pa.timestamp("ms")).to_pylist() == [
+    assert calls.returning([odd], pa.timestamp("us")).to_pylist() == [
+        odd.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    ]
+    assert calls.returning(
+        [np.datetime64("2020-01-01T00:00:05"), np.datetime64("NaT")], pa.timestamp("ms")
+    ).to_pylist() == [
         dt.datetime(2020, 1, 1, 0, 0, 5),
         None,
     ]
