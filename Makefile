@@ -1,0 +1,37 @@
+# The commands of this project. Each gets what it needs first (tools/bootstrap) and can be run on a bare machine.
+.DEFAULT_GOAL := help
+PYTHON_IN_VENV := .venv/bin/python
+
+.PHONY: help demo test bench lint format examples clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Build Leman and run its main job on real texts and pictures
+	@tools/bootstrap demo
+	@$(PYTHON_IN_VENV) examples/demo.py
+
+test: ## Everything: C++ unit tests, Python tests, crash tests
+	@tools/bootstrap test
+	@ctest --test-dir build --output-on-failure --parallel 2
+	@$(PYTHON_IN_VENV) -m pytest
+
+bench: ## The figures of bench/results, peers included (about 20 minutes)
+	@tools/bootstrap bench
+	@$(PYTHON_IN_VENV) bench/main_job.py
+
+lint: ## Formatting, static checks, types, and the rules of src/README.md
+	@tools/bootstrap lint
+	@tools/lint
+
+format: ## Format C++ and Python in place
+	@tools/bootstrap lint
+	@tools/lint --fix
+
+examples: ## Run every script in examples/ but the demo
+	@tools/bootstrap demo
+	@tools/run_examples
+
+clean: ## Remove everything that the commands above made
+	rm -rf build build-* dist .venv .bench demo-data .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
