@@ -228,15 +228,16 @@ def test_arguments_and_results_are_dropped(calls):
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.list_(pa.int64()), pa.decimal128(9, 0)], ids=str)
 def test_reference_counts_do_not_move(calls, function, kind):
     watched = [function, None, True, int, BATCH]
-    calls.run(function, BATCH, kind)
-    gc.collect()
-    before = [sys.getrefcount(o) for o in watched]
-    for _ in range(50):
-        calls.run(function, BATCH, kind)
-        calls.run(function, BATCH, kind, on_failure=lambda *_: "null")
-    gc.collect()
-    after = [sys.getrefcount(o) for o in watched]
-    assert all(abs(a - b) < 20 for a, b in zip(after, before, strict=True))
+
+    def counts(runs):
+        for _ in range(runs):
+            calls.run(function, BATCH, kind)
+            calls.run(function, BATCH, kind, on_failure=lambda *_: "null")
+        gc.collect()
+        return [sys.getrefcount(o) for o in watched]
+
+    before, after = counts(100), counts(300)  # the interpreter's own caches move them by some dozens
+    assert all(abs(a - b) < 250 for a, b in zip(after, before, strict=True))
 
 
 def _resident() -> int:
