@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from . import argument_checks as check
+from . import function_registry
 from .backfill_spec import BackfillSpec
 from .column_metadata import ColumnFunction, read_column_function
 from .function_options import check_sizes
@@ -203,7 +204,8 @@ def _refuse_input_columns_of_a_whole_row(columns: tuple[str, ...] | None, kind: 
 def _function(table: Table, field: pa.Field, described: ColumnFunction | None, for_plan: bool) -> UserFunction:
     if for_plan and described is not None:
         # Planning asks a function for no more than the metadata says.
-        return cast("UserFunction", DescribedFunction.of(described, field.type))
+        here = function_registry.recall(table.uri, field.name, described.version)
+        return here or cast("UserFunction", DescribedFunction.of(described, field.type))
     return column_function(table, field.name, described)
 
 

@@ -87,8 +87,8 @@ def _cell(value: Any) -> str:
 
 def plan_as_dict(plan: Any) -> Any:
     """Return a plan as JSON-ready values."""
-    if hasattr(plan, "to_dict"):
-        return plan.to_dict()
+    if hasattr(plan, "as_dict"):
+        return plan.as_dict()
     if dataclasses.is_dataclass(plan) and not isinstance(plan, type):
         return dataclasses.asdict(plan)
     return {"plan": str(plan)}

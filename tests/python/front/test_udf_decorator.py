@@ -1,0 +1,280 @@
+"""What @leman.udf accepts, infers and refuses."""
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+import leman
+
+if TYPE_CHECKING:
+    import decimal
+
+
+def returning(annotation: Any) -> Any:
+    def function(x: int) -> Any:
+        return x
+
+    function.__annotations__["return"] = annotation
+    return function
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (int, pa.int64()),
+        (float, pa.float64()),
+        (bool, pa.bool_()),
+        (str, pa.string()),
+        (bytes, pa.binary()),
+        (datetime.datetime, pa.timestamp("us")),
+        (datetime.date, pa.date32()),
+        (datetime.time, pa.time64("us")),
+        (datetime.timedelta, pa.duration("us")),
+        (Optional[int], pa.int64()),  # noqa: UP045
+        (int | None, pa.int64()),
+        ("int | None", pa.int64()),
+        ("list[str]", pa.list_(pa.string())),
+        (list[float], pa.list_(pa.float64())),
+        (list[list[int]], pa.list_(pa.list_(pa.int64()))),
+        (tuple[int, ...], pa.list_(pa.int64())),
+        (collections.abc.Sequence[str], pa.list_(pa.string())),
+        (list[int | None], pa.list_(pa.int64())),
+        (np.float32, pa.float32()),
+        (np.int8, pa.int8()),
+        (np.uint16, pa.uint16()),
+        (np.bool_, pa.bool_()),
+        (np.float32 | None, pa.float32()),
+        (list[np.float32], pa.list_(pa.float32())),
+        (npt.NDArray[np.float32], pa.list_(pa.float32())),
+    ],
+)
+def test_the_output_type_follows_from_the_return_annotation(annotation: Any, expected: pa.DataType) -> None:
+    assert leman.udf(returning(annotation)).data_type == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "advice"),
+    [
+        (dict, "pa.struct"),
+        (list, "list[str]"),
+        (np.ndarray, "pa.list_(pa.float32(), 384)"),
+        (Any, "data_type="),
+        (int | str, "data_type="),
+        ("decimal.Decimal", "data_type="),
+        (None, "data_type="),
+        (object, "data_type="),
+    ],
+)
+def test_a_return_annotation_without_a_type_says_what_to_write(annotation: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match="function 'function'") as caught:
+        leman.udf(returning(annotation))
+    assert advice in str(caught.value)
+
+
+def test_a_missing_return_annotation_says_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"no return annotation; write one \('-> int'\)"):
+
+        @leman.udf
+        def f(x):  # type: ignore[no-untyped-def]
+            return x
+
+
+def test_a_batch_function_needs_a_data_type() -> None:
+    with pytest.raises(TypeError, match=r"returns a batch.*data_type="):
+
+        @leman.udf
+        def f(x: pa.Array) -> pa.Array:
+            return x
+
+
+def test_a_udf_stays_callable_and_keeps_its_name_and_docstring() -> None:
+    @leman.udf
+    def double(x: int) -> int:
+        """Twice."""
+        return 2 * x
+
+    assert double(4) == 8
+    assert double(x=4) == 8
+    assert double.__doc__ == "Twice."
+    assert double.name == double.__name__ == "double"
+    assert (double.kind, double.arguments, double.input_columns) == ("scalar", ("x",), None)
+
+
+def test_kinds_follow_from_the_argument_annotations() -> None:
+    @leman.udf(data_type=pa.int64())
+    def array(x: pa.Array, y: pa.Array) -> pa.Array:
+        return x
+
+    @leman.udf(data_type=pa.int64())
+    def batch(rows: pa.RecordBatch) -> pa.Array:
+        return rows["x"]
+
+    assert array.kind == "array"
+    assert batch.kind == "record_batch"
+    assert array(pa.array([1]), pa.array([2])) == pa.array([1])
+
+
+def test_annotations_that_are_known_to_type_checkers_only_do_not_matter() -> None:
+    @leman.udf
+    def f(x: decimal.Decimal) -> int:
+        return int(x)
+
+    assert f.data_type == pa.int64()
+
+
+def test_arguments_with_a_default_are_bound_only_on_request() -> None:
+    @leman.udf
+    def scaled(x: int, factor: int = 3) -> int:
+        return x * factor
+
+    @leman.udf(input_columns=["a", "b"])
+    def both(x: int, factor: int = 3) -> int:
+        return x * factor
+
+    assert scaled.arguments == ("x",)
+    assert both.arguments == ("x", "factor")
+
+
+def test_all_options_are_kept() -> None:
+    @leman.udf(
+        data_type=pa.int32(),
+        version="7",
+        input_columns=["a"],
+        num_cpus=0.5,
+        num_gpus=1,
+        memory=2**30,
+        batch_size=10,
+        checkpoint_size=20,
+        min_checkpoint_size=5,
+        max_checkpoint_size=50,
+        task_size=100,
+        timeout=datetime.timedelta(seconds=3),
+        on_error=[leman.Skip(ValueError), leman.retry_all()],
+        field_metadata={"unit": "m"},
+        name="length",
+    )
+    def f(x: int) -> int:
+        return x
+
+    assert (f.data_type, f.version, f.input_columns, f.name) == (pa.int32(), "7", ("a",), "length")
+    assert (f.num_cpus, f.num_gpus, f.memory, f.batch_size, f.checkpoint_size) == (0.5, 1.0, 2**30, 10, 20)
+    assert (f.min_checkpoint_size, f.max_checkpoint_size, f.task_size, f.timeout) == (5, 50, 100, 3.0)
+    assert [type(matcher) for matcher in f.on_error] == [leman.Skip, leman.Retry]
+    assert f.field_metadata == {"unit": "m"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"data_typ": pa.int64()}, TypeError, "'data_typ'. Did you mean 'data_type'?"),
+        ({"data_type": int}, TypeError, "for int write data_type=pa.int64()"),
+        ({"data_type": "float32"}, TypeError, "data_type='float32': expected a pyarrow.DataType"),
+        ({"data_type": pa.field("x", pa.int64())}, TypeError, "write field.type"),
+        ({"num_cpus": -1}, ValueError, "num_cpus=-1: expected a number >= 0"),
+        ({"num_gpus": "1"}, TypeError, "num_gpus='1': expected a number >= 0, got str"),
+        ({"num_cpus": float("nan")}, ValueError, "num_cpus=nan"),
+        ({"memory": 0}, ValueError, "memory=0: expected an integer >= 1"),
+        ({"memory": 1.5}, TypeError, "memory=1.5: expected an integer >= 1, got float"),
+        ({"batch_size": 0}, ValueError, "batch_size=0: expected an integer >= 1"),
+        ({"batch_size": True}, TypeError, "batch_size=True: expected an integer >= 1, got a bool"),
+        (
+            {"min_checkpoint_size": 5, "max_checkpoint_size": 4},
+            ValueError,
+            "min_checkpoint_size=5, max_checkpoint_size=4",
+        ),
+        ({"checkpoint_size": 5, "max_checkpoint_size": 4}, ValueError, "checkpoint_size=5: expected at most"),
+        ({"timeout": 0}, ValueError, "timeout=0: expected a number > 0"),
+        ({"version": 3}, TypeError, "version=3: expected a str"),
+        ({"version": ""}, ValueError, "version='': expected a str that is not empty"),
+        ({"input_columns": "x"}, TypeError, "input_columns='x': expected a list of column names, e.g. ['x']"),
+        ({"input_columns": []}, ValueError, "input_columns=[]"),
+        ({"input_columns": [1]}, TypeError, "1 is not a column name"),
+        ({"input_columns": ["a", "b"]}, ValueError, "expected 1 columns for the arguments ['x']"),
+        ({"on_error": ValueError}, TypeError, "on_error="),
+        ({"on_error": [ValueError]}, TypeError, "is not a matcher"),
+        ({"field_metadata": {"a": 1}}, TypeError, "field_metadata: expected a dict of str to str"),
+        ({"field_metadata": {"leman.udf.name": "x"}}, ValueError, "keys that begin with 'leman.' are Leman's own"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_value_and_what_was_expected(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+
+        @leman.udf(**options)
+        def f(x: int) -> int:
+            return x
+
+    assert message in str(caught.value)
+
+
+def test_async_functions_and_generators_are_refused() -> None:
+    with pytest.raises(TypeError, match="'f' is async"):
+
+        @leman.udf
+        async def f(x: int) -> int:
+            return x
+
+    with pytest.raises(TypeError, match="'g' is a generator"):
+
+        @leman.udf
+        def g(x: int) -> int:
+            yield x
+
+
+def test_signatures_that_columns_cannot_be_bound_to_are_refused() -> None:
+    def stars(*x: int) -> int:
+        return 0
+
+    def keywords(**x: int) -> int:
+        return 0
+
+    def keyword_only(*, x: int) -> int:
+        return 0
+
+    def nothing() -> int:
+        return 0
+
+    def mixed(x: pa.Array, y: int) -> pa.Array:
+        return x
+
+    def two(batch: pa.RecordBatch, y: int) -> pa.Array:
+        return batch
+
+    cases = [
+        (stars, r"\*x cannot be bound"),
+        (keywords, r"\*\*x cannot be bound"),
+        (keyword_only, "keyword-only argument 'x'"),
+        (nothing, "takes no argument"),
+        (mixed, "argument 'y' is not annotated with pa.Array"),
+        (two, "takes that one argument"),
+    ]
+    for function, message in cases:
+        with pytest.raises(TypeError, match=message):
+            leman.udf(data_type=pa.int64())(function)
+
+
+@pytest.mark.parametrize("target", [len, 3, "f", "x".upper])
+def test_what_is_no_function_is_refused(target: Any) -> None:
+    with pytest.raises(TypeError, match="expected a function written with def"):
+        leman.udf(target)
+
+
+def test_a_udf_of_a_udf_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"already a UDF; apply @leman\.udf once"):
+        leman.udf(leman.udf(returning(int)))
+
+
+def test_numpy_arguments_are_known() -> None:
+    @leman.udf
+    def total(values: np.ndarray | None, x: int) -> float:
+        return 0.0
+
+    assert total.ndarray_arguments == {"values"}
