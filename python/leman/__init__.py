@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from .user_function import UserFunction, udf
 
 __version__ = "0.1.0"
+
+# Lance warns at each commit of new column data; that is not for a user's terminal. It reads this when it is imported.
+if "lance" not in sys.modules:
+    os.environ.setdefault("LANCE_LOG", "error")
 
 # Loaded at first use, so that `import leman` costs next to nothing in a worker or a script that only defines functions.
 _HOMES = {

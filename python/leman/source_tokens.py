@@ -21,7 +21,8 @@ def source_tokens(target: Any, is_ignored_decorator: Callable[[str], bool]) -> l
     definition for which ``is_ignored_decorator`` (given the dotted name) is true.
     """
     try:
-        source = textwrap.dedent(inspect.getsource(target))
+        # By its code object: getsource() of a decorated function gives the one inside instead.
+        source = textwrap.dedent(inspect.getsource(getattr(target, "__code__", target)))
         tree = ast.parse(source)
     except (OSError, TypeError, SyntaxError, ValueError):
         return None

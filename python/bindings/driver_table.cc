@@ -1,0 +1,190 @@
+#include "driver_table.h"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+#include <vector>
+
+#include "python_error.h"
+
+namespace leman::python {
+namespace nb = nanobind;
+namespace {
+
+// Runs `body` with the GIL and turns what it throws into an Error.
+template <typename Body>
+auto WithPython(const Body& body) -> Result<decltype(body())> {
+  const nb::gil_scoped_acquire gil;
+  try {
+    return body();
+  } catch (const nb::python_error& exception) {
+    return ErrorOf(exception, ErrorKind::kInternal);
+  } catch (const nb::cast_error&) {
+    return MakeError(ErrorKind::kInternal, "the host gave a value of an unexpected type");
+  }
+}
+
+std::vector<FragmentInfo> FragmentsFrom(const nb::object& described) {
+  std::vector<FragmentInfo> fragments;
+  fragments.reserve(nb::len(described));
+  for (const nb::handle item : described) {
+    const auto tuple = nb::borrow<nb::tuple>(item);
+    fragments.push_back({nb::cast<int64_t>(tuple[0]), nb::cast<int64_t>(tuple[1]), nb::cast<int64_t>(tuple[2]),
+                         nb::cast<std::string>(tuple[3]), nb::cast<std::string>(tuple[4]),
+                         nb::cast<std::string>(tuple[5])});
+  }
+  return fragments;
+}
+
+template <typename T>
+void Read(const nb::dict& request, const char* name, T& value) {
+  value = nb::cast<T>(request[name]);
+}
+
+}  // namespace
+
+Result<std::vector<FragmentInfo>> PythonTable::Fragments() {
+  return WithPython([&] { return FragmentsFrom(table_.attr("fragments")()); });
+}
+
+Result<std::map<int64_t, int64_t>> PythonTable::CountSelected(const std::string& filter,
+                                                              const std::vector<int64_t>& fragment_ids) {
+  return WithPython([&] {
+    return nb::cast<std::map<int64_t, int64_t>>(table_.attr("count_selected")(filter, fragment_ids));
+  });
+}
+
+Result<int64_t> PythonTable::MoveToLatest() {
+  return WithPython([&] { return nb::cast<int64_t>(table_.attr("move_to_latest")()); });
+}
+
+Result<int64_t> PythonTable::LatestVersion() {
+  return WithPython([&] { return nb::cast<int64_t>(table_.attr("latest_version")()); });
+}
+
+Result<std::vector<FragmentInfo>> PythonTable::Inspect(int64_t version, const std::vector<int64_t>& fragment_ids) {
+  return WithPython([&] { return FragmentsFrom(table_.attr("inspect")(version, fragment_ids)); });
+}
+
+Result<int64_t> PythonTable::Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates,
+                                    const CommitMark& mark) {
+  return WithPython([&] {
+    std::vector<std::tuple<int64_t, std::string, int64_t>> files;
+    files.reserve(updates.size());
+    for (const FragmentUpdate& update : updates) {
+      files.emplace_back(update.fragment_id, update.file_name, update.size_bytes);
+    }
+    return nb::cast<int64_t>(table_.attr("commit")(read_version, files, mark.job_id, mark.sequence));
+  });
+}
+
+Result<std::optional<int64_t>> PythonTable::FindMark(int64_t since_version, const CommitMark& mark) {
+  return WithPython([&] {
+    return nb::cast<std::optional<int64_t>>(table_.attr("find_mark")(since_version, mark.job_id, mark.sequence));
+  });
+}
+
+Status PythonTable::MarkDone(const std::string& udf_version) {
+  return WithPython([&] {
+    table_.attr("mark_done")(udf_version);
+    return Unit{};
+  });
+}
+
+Result<std::string> PythonJobHost::WorkerPayload() {
+  return WithPython([&] {
+    const auto payload = nb::cast<nb::bytes>(host_.attr("worker_payload")());
+    return std::string(payload.c_str(), payload.size());
+  });
+}
+
+bool PythonJobHost::OnProgress(const JobMetrics& metrics, const std::string& phase) {
+  const nb::gil_scoped_acquire gil;
+  try {
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    return nb::cast<bool>(host_.attr("on_progress")(MetricsDict(metrics), phase));
+  } catch (nb::python_error& exception) {
+    // Ctrl-C, or a progress sink that failed: the job stops, and the host raises it again afterwards.
+    try {
+      host_.attr("interrupt") = nb::borrow(exception.value());
+    } catch (nb::python_error& second) {
+      second.discard_as_unraisable("keeping an exception");
+    }
+    return false;
+  }
+}
+
+BackfillSpec SpecFrom(const nb::dict& request) {
+  BackfillSpec spec;
+  Read(request, "job_id", spec.job_id);
+  Read(request, "table_name", spec.table_name);
+  Read(request, "table_root", spec.table_root);
+  Read(request, "column", spec.column);
+  Read(request, "udf_name", spec.udf_name);
+  Read(request, "udf_version", spec.udf_version);
+  Read(request, "output_type", spec.output_type);
+  Read(request, "where", spec.where);
+  Read(request, "where_reads_output", spec.where_reads_output);
+  Read(request, "done_version", spec.done_version);
+  Read(request, "read_version", spec.read_version);
+  Read(request, "concurrency", spec.concurrency);
+  Read(request, "intra_applier_concurrency", spec.intra_applier_concurrency);
+  Read(request, "refresh_status_secs", spec.refresh_status_secs);
+  Read(request, "commit_granularity", spec.commit_granularity);
+  Read(request, "task_shuffle_diversity", spec.task_shuffle_diversity);
+  Read(request, "batch_size", spec.batch_size);
+  Read(request, "batch_size_fixed", spec.batch_size_fixed);
+  Read(request, "first_call_rows", spec.first_call_rows);
+  Read(request, "input_columns", spec.input_columns);
+  Read(request, "checkpoint_rows", spec.checkpoint_rows);
+  Read(request, "min_checkpoint_rows", spec.min_checkpoint_rows);
+  Read(request, "max_checkpoint_rows", spec.max_checkpoint_rows);
+  Read(request, "task_rows", spec.task_rows);
+  Read(request, "num_frags", spec.num_frags);
+  Read(request, "skip_frags", spec.skip_frags);
+  Read(request, "timeout_s", spec.timeout_s);
+  return spec;
+}
+
+nb::dict MetricsDict(const JobMetrics& m) {
+  constexpr double kNsPerSecond = 1e9;
+  nb::dict dict;
+  const auto count = [&dict](const char* name, int64_t value) { dict[name] = value; };
+  const auto seconds = [&dict](const char* name, int64_t ns) { dict[name] = static_cast<double>(ns) / kNsPerSecond; };
+  count("rows_total", m.rows_total);
+  count("rows_computed", m.rows_computed);
+  count("rows_resumed", m.rows_resumed);
+  count("rows_skipped", m.rows_skipped);
+  count("rows_committed", m.rows_committed);
+  count("checkpoints", m.checkpoints_written);
+  count("checkpoint_bytes", m.checkpoint_bytes);
+  count("tasks_total", m.tasks_total);
+  count("tasks_done", m.tasks_done);
+  count("tasks_retried", m.retries);
+  count("fragments_total", m.fragments_total);
+  count("fragments_assembled", m.fragments_assembled);
+  count("fragments_committed", m.fragments_committed);
+  count("fragments_linked", m.fragments_linked);
+  count("fragments_stitched", m.fragments_stitched);
+  count("fragments_reencoded", m.fragments_reencoded);
+  count("bytes_assembled", m.bytes_assembled);
+  count("bytes_copied", m.bytes_copied);
+  count("bytes_read", m.work.bytes_read);
+  count("udf_calls", m.work.udf_calls);
+  count("commits", m.commits);
+  count("workers", m.workers);
+  count("worker_deaths", m.worker_deaths);
+  seconds("read_s", m.work.read_ns);
+  seconds("udf_s", m.work.udf_ns);
+  seconds("checkpoint_s", m.work.write_ns);
+  seconds("assemble_s", m.assemble_ns);
+  seconds("commit_s", m.commit_ns);
+  seconds("plan_s", m.plan_ns);
+  return dict;
+}
+
+}  // namespace leman::python

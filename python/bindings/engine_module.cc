@@ -1,0 +1,101 @@
+// leman._engine: the engine as Python sees it.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include "driver_table.h"
+#include "fragment_files.h"
+#include "io/local_object_store.h"
+#include "job/backfill.h"
+#include "job/job_log.h"
+#include "job/local_worker_pool.h"
+#include "plan/plan_printer.h"
+#include "worker_session.h"
+
+namespace nb = nanobind;
+
+namespace leman::python {
+namespace {
+
+// Everything a job needs, wired once.
+struct Wiring {
+  Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd)
+      : table(host.attr("table")), job_host(host), store(spec.table_root), pool(control_fd),
+        assembler(host, spec.table_root) {}
+
+  JobPorts ports() { return {table, table, store, pool, assembler, job_host, clock}; }
+
+  PythonTable table;
+  PythonJobHost job_host;
+  LocalObjectStore store;
+  LocalWorkerPool pool;
+  LocalAssembler assembler;
+  SystemClock clock;
+};
+
+nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, int control_fd) {
+  const BackfillSpec spec = SpecFrom(request);
+  Wiring wiring(spec, host, control_fd);
+  JobResult result;
+  {
+    const nb::gil_scoped_release no_gil;
+    result = RunBackfill(spec, wiring.ports());
+  }
+  nb::dict metrics = MetricsDict(result.metrics);
+  metrics["duration_s"] = result.duration_s;
+  nb::dict dict;
+  dict["status"] = std::string(JobStatusName(result.status));
+  dict["rows_total"] = result.metrics.rows_total;
+  dict["rows_computed"] = result.metrics.rows_computed;
+  dict["rows_skipped"] = result.metrics.rows_skipped;
+  dict["fragments_total"] = result.metrics.fragments_total;
+  dict["fragments_committed"] = result.metrics.fragments_committed;
+  dict["version"] = result.version;
+  dict["duration_s"] = result.duration_s;
+  dict["metrics"] = metrics;
+  if (result.error) {
+    dict["error"] = result.error->message;
+    dict["error_type"] = ErrorTypeName(*result.error);
+  }
+  return dict;
+}
+
+nb::dict PlanBackfillFromPython(const nb::dict& request, const nb::object& host) {
+  const BackfillSpec spec = SpecFrom(request);
+  Wiring wiring(spec, host, -1);
+  JobPorts ports = wiring.ports();
+  Result<Plan> plan = [&] {
+    const nb::gil_scoped_release no_gil;
+    return PlanBackfill(spec, ports);
+  }();
+  if (!plan.ok()) throw std::runtime_error(plan.error().message);
+  nb::dict dict;
+  dict["text"] = PrintPlan(spec, *plan);
+  dict["rows_total"] = plan->rows_total;
+  dict["rows_resumed"] = plan->rows_resumed;
+  dict["fragments"] = plan->fragments.size();
+  dict["fragments_done"] = plan->fragments_done;
+  dict["tasks"] = plan->tasks.size();
+  dict["task_rows"] = plan->task_rows;
+  dict["workers"] = plan->workers;
+  return dict;
+}
+
+void ServeWorkerFromPython(int fd, const nb::object& session_class) {
+  PythonWorkerHost host(session_class);
+  SystemClock clock;
+  const Status status = [&] {
+    const nb::gil_scoped_release no_gil;
+    return ServeWorker(fd, host, clock);
+  }();
+  if (!status.ok()) throw std::runtime_error(status.error().message);
+}
+
+}  // namespace
+}  // namespace leman::python
+
+NB_MODULE(_engine, m) {
+  m.doc() = "Leman's engine. Not a public interface.";
+  m.def("run_backfill", &leman::python::RunBackfillFromPython);
+  m.def("plan_backfill", &leman::python::PlanBackfillFromPython);
+  m.def("serve_worker", &leman::python::ServeWorkerFromPython);
+}

@@ -1,0 +1,26 @@
+// Assembler over files of the local file system.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+
+#include "job/job_ports.h"
+
+namespace leman::python {
+
+class LocalAssembler final : public Assembler {
+ public:
+  /// `host` re-encodes where pages cannot be taken as they are.
+  LocalAssembler(nanobind::object host, std::string table_root)
+      : host_(std::move(host)), table_root_(std::move(table_root)) {}
+
+  Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
+                                     const std::string& file_name) override;
+
+ private:
+  nanobind::object host_;
+  std::string table_root_;
+};
+
+}  // namespace leman::python

@@ -1,0 +1,59 @@
+#include "python_error.h"
+
+#include <nanobind/stl/string.h>
+
+namespace leman::python {
+namespace nb = nanobind;
+namespace {
+
+constexpr size_t kMaxTracebackBytes = 4000;
+
+ErrorKind KindByName(const std::string& name, ErrorKind otherwise) {
+  for (int i = 0; i <= static_cast<int>(ErrorKind::kInternal); ++i) {
+    if (ErrorKindName(static_cast<ErrorKind>(i)) == name) return static_cast<ErrorKind>(i);
+  }
+  return otherwise;
+}
+
+std::string TextOf(nb::handle value) {
+  PyObject* text = PyObject_Str(value.ptr());
+  if (text == nullptr) {
+    PyErr_Clear();
+    return "(an exception whose text cannot be made)";
+  }
+  return nb::cast<std::string>(nb::steal<nb::str>(text));
+}
+
+}  // namespace
+
+Error ErrorOf(const nb::python_error& exception, ErrorKind kind) {
+  const nb::handle value = exception.value();
+  if (nb::hasattr(value, "leman_kind")) {
+    return Error{KindByName(nb::cast<std::string>(value.attr("leman_kind")), kind), TextOf(value)};
+  }
+  if (exception.matches(PyExc_KeyboardInterrupt)) return Error{ErrorKind::kCancelled, "interrupted"};
+  if (exception.matches(PyExc_MemoryError)) return Error{ErrorKind::kResourceExhausted, "out of memory"};
+  const auto type = nb::cast<std::string>(exception.type().attr("__name__"));
+  return Error{kind, type + ": " + TextOf(value)};
+}
+
+Error UserErrorOf(nb::python_error& exception, const std::string& function_name) {
+  Error error = ErrorOf(exception, ErrorKind::kUserFunction);
+  if (nb::hasattr(exception.value(), "leman_kind")) return error;
+  error.message = "function '" + function_name + "' raised " + error.message;
+  try {
+    const nb::object format = nb::module_::import_("traceback").attr("format_tb");
+    std::string frames;
+    for (const nb::handle frame : format(exception.traceback())) {
+      const auto text = nb::cast<std::string>(frame);
+      if (text.find("/leman/batch_call.py") == std::string::npos) frames += text;
+    }
+    if (frames.size() > kMaxTracebackBytes) frames = frames.substr(0, kMaxTracebackBytes) + "…\n";
+    if (!frames.empty()) error.message += "\n" + frames;
+  } catch (nb::python_error& second) {
+    second.discard_as_unraisable("formatting a traceback");
+  }
+  return error;
+}
+
+}  // namespace leman::python

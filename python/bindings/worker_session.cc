@@ -1,0 +1,241 @@
+#include "worker_session.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+#include <unistd.h>
+
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "python_error.h"
+#include "scalar/scalar_caller.h"
+
+namespace leman::python {
+namespace nb = nanobind;
+namespace {
+
+// A Python object that is dropped with the GIL held, wherever that happens.
+class SharedObject {
+ public:
+  explicit SharedObject(nb::object object) : object_(std::move(object)) {}
+  SharedObject(const SharedObject&) = delete;
+  SharedObject& operator=(const SharedObject&) = delete;
+  ~SharedObject() {
+    const nb::gil_scoped_acquire gil;
+    object_.reset();
+  }
+  [[nodiscard]] const nb::object& get() const { return object_; }
+
+ private:
+  nb::object object_;
+};
+
+class PythonReader final : public BatchReader {
+ public:
+  explicit PythonReader(nb::object session) : session_(std::move(session)) {}
+
+  Result<BatchStream> Open(const ReadRequest& request) override {
+    const nb::gil_scoped_acquire gil;
+    std::vector<std::tuple<int64_t, int64_t, int64_t>> pieces;
+    for (const RowRange& piece : request.pieces) pieces.emplace_back(piece.fragment_id, piece.start, piece.end);
+    try {
+      const nb::object reader =
+          session_.get().attr("open_reader")(pieces, request.batch_rows, request.filter, request.with_deleted_rows);
+      BatchStream stream;
+      stream.stream = ArrowExchange::FromReader(reader);
+      if (stream.stream->get_schema(stream.stream.get(), stream.schema.Out()) != 0) {
+        return MakeError(ErrorKind::kInternal, "the table gave a stream without a schema");
+      }
+      return stream;
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+ private:
+  SharedObject session_;
+};
+
+class PythonFile final : public ColumnFile {
+ public:
+  PythonFile(nb::object file, const ArrowExchange& exchange, const ArrowSchema& type)
+      : file_(std::move(file)), exchange_(exchange), type_(type) {}
+
+  Status Write(OwnedArray values) override {
+    const nb::gil_scoped_acquire gil;
+    try {
+      file_.get().attr("write")(exchange_.ToArray(std::move(values), type_));
+      return Ok();
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+  Result<int64_t> Close(const std::map<std::string, std::string>& metadata) override {
+    const nb::gil_scoped_acquire gil;
+    try {
+      nb::dict entries;
+      for (const auto& [key, value] : metadata) entries[key.c_str()] = value;
+      return nb::cast<int64_t>(file_.get().attr("close")(entries));
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+ private:
+  SharedObject file_;
+  const ArrowExchange& exchange_;
+  const ArrowSchema& type_;
+};
+
+// What all ports of a thread share.
+struct Shared {
+  nb::object session;
+  ArrowExchange exchange;
+  OwnedSchema output_type;
+};
+
+class PythonWriter final : public ColumnWriter {
+ public:
+  explicit PythonWriter(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  ~PythonWriter() override {
+    const nb::gil_scoped_acquire gil;
+    shared_.reset();
+  }
+  PythonWriter(const PythonWriter&) = delete;
+  PythonWriter& operator=(const PythonWriter&) = delete;
+
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override {
+    const nb::gil_scoped_acquire gil;
+    try {
+      return std::unique_ptr<ColumnFile>(std::make_unique<PythonFile>(
+          shared_->session.attr("create_file")(path), shared_->exchange, *shared_->output_type.get()));
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+};
+
+nb::bytes MaskBytes(const RowMask& mask) { return nb::bytes(reinterpret_cast<const char*>(mask.data()), mask.size()); }
+
+class PythonMerger final : public ArrayMerger {
+ public:
+  explicit PythonMerger(std::shared_ptr<Shared> shared)
+      : shared_(std::move(shared)), merge_(nb::module_::import_("leman.batch_call").attr("merge")) {}
+
+  Result<OwnedArray> Merge(const RowMask& selected, OwnedArray computed, OwnedArray carried) override {
+    const nb::gil_scoped_acquire gil;
+    try {
+      const ArrowSchema& type = *shared_->output_type.get();
+      return ArrowExchange::FromArray(merge_.get()(MaskBytes(selected),
+                                                   shared_->exchange.ToArray(std::move(computed), type),
+                                                   shared_->exchange.ToArray(std::move(carried), type)));
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+  SharedObject merge_;
+};
+
+class BatchUdf final : public Udf {
+ public:
+  BatchUdf(std::shared_ptr<Shared> shared, OwnedSchema inputs)
+      : shared_(std::move(shared)),
+        inputs_(std::move(inputs)),
+        apply_(shared_->session.attr("batch_function")().attr("apply")),
+        name_(nb::cast<std::string>(shared_->session.attr("function").attr("name"))) {}
+
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t*) override {
+    const nb::gil_scoped_acquire gil;
+    try {
+      const nb::object batch = shared_->exchange.ToRecordBatch(std::move(inputs), *inputs_.get());
+      const nb::object mask = selected == nullptr ? nb::none() : nb::object(MaskBytes(*selected));
+      return ArrowExchange::FromArray(apply_.get()(batch, mask));
+    } catch (nb::python_error& exception) {
+      return UserErrorOf(exception, name_);
+    }
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+  OwnedSchema inputs_;
+  SharedObject apply_;
+  std::string name_;
+};
+
+class ScalarUdf final : public Udf {
+ public:
+  explicit ScalarUdf(std::unique_ptr<ScalarCaller> caller) : caller_(std::move(caller)) {}
+  ~ScalarUdf() override {
+    const nb::gil_scoped_acquire gil;
+    caller_.reset();
+  }
+  ScalarUdf(const ScalarUdf&) = delete;
+  ScalarUdf& operator=(const ScalarUdf&) = delete;
+
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
+    const nb::gil_scoped_acquire gil;
+    return caller_->Call(*inputs.get(), selected == nullptr ? nullptr : selected->data(), failed_row);
+  }
+
+ private:
+  std::unique_ptr<ScalarCaller> caller_;
+};
+
+Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs) {
+  if (nb::cast<std::string>(shared->session.attr("kind")) != "scalar") {
+    return std::unique_ptr<Udf>(std::make_unique<BatchUdf>(shared, std::move(inputs)));
+  }
+  const auto ndarrays = nb::cast<std::vector<bool>>(shared->session.attr("ndarrays"));
+  std::vector<ArgumentForm> forms;
+  for (const bool ndarray : ndarrays) forms.push_back(ndarray ? ArgumentForm::kNdarray : ArgumentForm::kPlain);
+  const nb::object callable = shared->session.attr("callable");
+  LEMAN_ASSIGN_OR_RETURN(auto caller,
+                         ScalarCaller::Make(callable.ptr(), *inputs.get(), *shared->output_type.get(),
+                                            nb::cast<std::vector<bool>>(shared->session.attr("skip_null")), forms));
+  return std::unique_ptr<Udf>(std::make_unique<ScalarUdf>(std::move(caller)));
+}
+
+}  // namespace
+
+Status PythonWorkerHost::SetUp(const SetupMessage& setup) {
+  const nb::gil_scoped_acquire gil;
+  try {
+    session_ = session_class_(nb::bytes(setup.host_payload.data(), setup.host_payload.size()));
+    return Ok();
+  } catch (nb::python_error& exception) {
+    Error error = UserErrorOf(exception, "the function or its class");
+    error.message = "a worker could not be set up: " + error.message;
+    return error;
+  }
+}
+
+Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
+  const nb::gil_scoped_acquire gil;
+  try {
+    auto shared = std::make_shared<Shared>();
+    shared->session = session_;
+    shared->output_type = ArrowExchange::FromField(session_.attr("output_field"));
+    ThreadTools tools;
+    tools.output_type = CopyOf(*shared->output_type.get());
+    tools.reader = std::make_unique<PythonReader>(session_);
+    tools.writer = std::make_unique<PythonWriter>(shared);
+    tools.merger = std::make_unique<PythonMerger>(shared);
+    LEMAN_ASSIGN_OR_RETURN(tools.udf, MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema"))));
+    return tools;
+  } catch (const nb::python_error& exception) {
+    return ErrorOf(exception, ErrorKind::kInternal);
+  }
+}
+
+void PythonWorkerHost::OnCoordinatorGone() { ::_exit(3); }
+
+}  // namespace leman::python

@@ -1,0 +1,28 @@
+// The worker's host: the ports of an applier over a Python WorkerSession (python/leman/lance_worker.py).
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+
+#include "arrow_exchange.h"
+#include "job/worker.h"
+
+namespace leman::python {
+
+/// Called without the GIL; takes it for as long as Python runs.
+class PythonWorkerHost final : public WorkerHost {
+ public:
+  /// `session_class` is called with the payload. Needs the GIL.
+  explicit PythonWorkerHost(nanobind::object session_class) : session_class_(std::move(session_class)) {}
+
+  Status SetUp(const SetupMessage& setup) override;
+  Result<ThreadTools> MakeThreadTools() override;
+  void OnCoordinatorGone() override;
+
+ private:
+  nanobind::object session_class_;
+  nanobind::object session_;
+};
+
+}  // namespace leman::python

@@ -1,0 +1,121 @@
+"""Calls functions on whole Arrow batches, and checks what they return before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .lance_errors import HostError
+
+_SHOWN = 200
+
+
+class BatchFunction:
+    """A ``pa.Array`` or ``pa.RecordBatch`` function with its declared output type.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    kind : str
+        ``array``: one array an argument; ``record_batch``: the batch.
+    function : callable
+        The user's function.
+    output_type : pyarrow.DataType
+        Declared type of one value.
+    """
+
+    def __init__(self, name: str, kind: str, function: Callable[..., Any], output_type: pa.DataType) -> None:
+        self._name = name
+        self._kind = kind
+        self._function = function
+        self._type = output_type
+
+    def apply(self, batch: pa.RecordBatch, selected: bytes | None) -> pa.Array:
+        """Return one value a row of ``batch``; null where ``selected`` (a byte a row) is 0."""
+        if selected is None:
+            return self._call(batch)
+        mask = np.frombuffer(selected, dtype=np.uint8).astype(bool)
+        rows = np.flatnonzero(mask)
+        if len(rows) == 0:
+            return pa.nulls(len(mask), self._type)
+        computed = self._call(batch.take(pa.array(rows)))
+        positions = np.cumsum(mask) - 1
+        return computed.take(pa.array(positions, mask=~mask))
+
+    def _call(self, batch: pa.RecordBatch) -> pa.Array:
+        result = self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
+        return self._checked(result, batch.num_rows)
+
+    def _checked(self, result: Any, rows: int) -> pa.Array:
+        if isinstance(result, pa.ChunkedArray):
+            result = result.combine_chunks()
+        elif isinstance(result, pa.RecordBatch):
+            result = self._from_batch(result)
+        elif isinstance(result, (pa.Scalar, str, bytes)) or not hasattr(result, "__len__"):
+            raise self._wrong(f"returned {type(result).__name__} {_short(result)}", f"a pyarrow.Array of {rows} values")
+        if len(result) != rows:
+            raise self._wrong(f"returned {len(result)} values", f"{rows}, one for each row of the batch")
+        if not isinstance(result, pa.Array):
+            result = self._convert(result)
+        if result.type != self._type:
+            result = self._cast(result)
+        if result.offset != 0 or _is_small_part(result):
+            result = pa.concat_arrays([result])  # A slice of a large array would be written as a page of its own.
+        return result
+
+    def _from_batch(self, result: pa.RecordBatch) -> pa.Array:
+        if pa.types.is_struct(self._type):
+            return pa.StructArray.from_arrays(result.columns, fields=list(result.schema))
+        if result.num_columns == 1:
+            return result.column(0)
+        raise self._wrong(f"returned a RecordBatch of {result.num_columns} columns", "one column")
+
+    def _convert(self, result: Any) -> pa.Array:
+        try:
+            if isinstance(result, np.ndarray) and result.ndim == 2 and pa.types.is_fixed_size_list(self._type):
+                size = self._type.list_size
+                if result.shape[1] != size:
+                    raise self._wrong(f"returned rows of {result.shape[1]} values", f"{size} values a row")
+                flat = pa.array(np.ascontiguousarray(result).reshape(-1), type=self._type.value_type)
+                return pa.FixedSizeListArray.from_arrays(flat, type=self._type)
+            return pa.array(result, type=self._type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError) as error:
+            raise self._wrong(f"returned a {type(result).__name__} that does not fit: {error}", str(self._type)) from error
+
+    def _cast(self, result: pa.Array) -> pa.Array:
+        if pa.types.is_floating(result.type) and pa.types.is_integer(self._type):
+            raise self._wrong(f"returned an array of type {result.type}", f"type {self._type}; convert it yourself")
+        try:
+            return result.cast(self._type, safe=True)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise self._wrong(f"returned an array of type {result.type} ({error})", f"type {self._type}") from error
+
+    def _wrong(self, what: str, expected: str) -> HostError:
+        return HostError("user function", f"function {self._name!r} {what}; expected {expected}")
+
+
+def merge(selected: bytes, computed: pa.Array, carried: pa.Array) -> pa.Array:
+    """Row by row: ``computed`` where ``selected`` is not 0, else ``carried``."""
+    mask = np.frombuffer(selected, dtype=np.uint8).astype(bool)
+    if carried.type != computed.type:
+        carried = carried.cast(computed.type)
+    try:
+        return pc.if_else(pa.array(mask), computed, carried)
+    except pa.ArrowNotImplementedError:
+        rows = len(mask)
+        positions = np.where(mask, np.arange(rows), np.arange(rows) + rows)
+        return pa.concat_arrays([computed, carried]).take(pa.array(positions))
+
+
+def _is_small_part(array: pa.Array) -> bool:
+    return array.get_total_buffer_size() > 2 * array.nbytes + 4096
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

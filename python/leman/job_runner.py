@@ -1,0 +1,267 @@
+"""Wires a checked request, the table and the engine together, and runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+
+if TYPE_CHECKING:
+    import lance
+
+    from .backfill_job import CancelToken
+    from .backfill_spec import BackfillSpec
+    from .progress import ProgressSink
+
+
+def prewarm() -> None:
+    """Start the process that forks workers; ``LEMAN_PREWARM=0`` leaves that to the first job."""
+    if os.environ.get("LEMAN_PREWARM", "1") != "0":
+        from .worker_prewarm import worker_server
+
+        worker_server()
+
+
+class DriverHost:
+    """What the engine asks of the driver's process: worker payloads, and whether to go on."""
+
+    def __init__(
+        self, spec: BackfillSpec, table: Any, progress: ProgressSink | None = None, cancel: CancelToken | None = None
+    ) -> None:
+        self._spec = spec
+        self._table = table
+        self._progress = progress
+        self._cancel = cancel
+        self._started_s = time.monotonic()
+        self.table = table
+        self.terminated = False
+        self.interrupt: BaseException | None = None
+
+    def worker_payload(self) -> bytes:
+        """Return what each worker gets."""
+        from .lance_worker import make_payload
+        from .user_function import pickle_function
+
+        return make_payload(self._spec, self._table.dataset, pickle_function(self._spec.udf))
+
+    def on_progress(self, metrics: Mapping[str, Any], phase: str) -> bool:
+        """Show how the job goes on; return whether it should."""
+        if self._progress is not None:
+            elapsed_s = time.monotonic() - self._started_s
+            rows = metrics["rows_computed"]
+            self._progress.update(
+                {
+                    **metrics,
+                    "phase": phase,
+                    "rows_checkpointed": rows + metrics["rows_resumed"],
+                    "bytes_to_assemble": metrics["checkpoint_bytes"],
+                    "rows_per_s": rows / elapsed_s if elapsed_s > 0 else 0.0,
+                    "elapsed_s": elapsed_s,
+                }
+            )
+        return not (self.terminated or (self._cancel is not None and self._cancel.cancelled))
+
+    def reencode(self, paths: list[str], output_path: str) -> int:
+        """Write the values of several files into one; return its size in bytes."""
+        from .lance_reencode import reencode
+
+        return reencode(paths, output_path, self._table.dataset, self._spec.column)
+
+
+class _Sigterm:
+    """While a job runs on the main thread, SIGTERM stops it as Ctrl-C does."""
+
+    def __init__(self, host: DriverHost) -> None:
+        self._host = host
+        self._previous: Any = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._host.terminated = True
+
+    def __exit__(self, *exception: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)
+
+
+def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
+    from .table_files import local_path
+
+    root = local_path(spec.table_uri)
+    if root is None:
+        raise ValueError(f"table {spec.table_uri!r}: backfill of tables on object stores is not there yet; use a local path")
+    fixed = spec.batch_size if spec.checkpoint_rows is not None and spec.checkpoint_rows == spec.batch_size else None
+    return {
+        "job_id": spec.job_id,
+        "table_name": spec.table_name,
+        "table_root": str(root),
+        "column": spec.column,
+        "udf_name": spec.udf.name,
+        "udf_version": spec.udf_version,
+        "output_type": str(spec.output_type),
+        "where": spec.where,
+        "where_reads_output": table.where_reads_output,
+        "done_version": spec.done_version,
+        "read_version": spec.read_version,
+        "concurrency": spec.concurrency,
+        "intra_applier_concurrency": spec.intra_applier_concurrency,
+        "refresh_status_secs": float(spec.refresh_status_secs),
+        "commit_granularity": spec.commit_granularity,
+        "task_shuffle_diversity": spec.task_shuffle_diversity,
+        "batch_size": spec.batch_size,
+        "batch_size_fixed": fixed is not None,
+        "first_call_rows": 1 if spec.udf.kind == "scalar" else 32,
+        "input_columns": len(spec.input_columns),
+        "checkpoint_rows": spec.checkpoint_rows,
+        "min_checkpoint_rows": spec.min_checkpoint_rows,
+        "max_checkpoint_rows": spec.max_checkpoint_rows,
+        "task_rows": spec.task_rows,
+        "num_frags": spec.num_frags,
+        "skip_frags": spec.skip_frags,
+        "timeout_s": spec.timeout_s,
+    }
+
+
+def run_backfill(
+    spec: BackfillSpec,
+    dataset: lance.LanceDataset,
+    progress: ProgressSink | None = None,
+    cancel: CancelToken | None = None,
+) -> dict[str, Any]:
+    """Run a backfill job to its end.
+
+    Parameters
+    ----------
+    spec : BackfillSpec
+        What to do.
+    dataset : lance.LanceDataset
+        The version that ``spec.read_version`` names.
+    progress : ProgressSink, optional
+        Told how the job goes on.
+    cancel : CancelToken, optional
+        Looked at about ten times a second.
+
+    Returns
+    -------
+    dict
+        job_id, status, rows_total, rows_computed, rows_skipped, fragments_total, fragments_committed, version,
+        duration_s and metrics.
+
+    Raises
+    ------
+    JobFailedError
+        Or one of its subclasses, where the job failed or was cancelled.
+    KeyboardInterrupt
+        After Ctrl-C, once the workers are stopped.
+    """
+    from . import _engine
+    from .lance_table import LanceTable
+    from .worker_prewarm import worker_server
+
+    server = worker_server()
+    table = LanceTable(dataset, spec)
+    host = DriverHost(spec, table, progress, cancel)
+    if progress is not None:
+        progress.start(
+            {
+                "job_id": spec.job_id,
+                "table_name": spec.table_name,
+                "column": spec.column,
+                "rows_total": 0,
+                "fragments_total": 0,
+                "workers": 0,
+            }
+        )
+    with _Sigterm(host):
+        result: dict[str, Any] = _engine.run_backfill(_engine_spec(spec, table), host, server.control_fd)
+    result["job_id"] = spec.job_id
+    if result["status"] == "DONE":
+        if progress is not None:
+            progress.finish(result)
+        return result
+    resume = f"job {spec.job_id}: what was computed is kept; run the same backfill again to resume"
+    if host.interrupt is not None:
+        print(f"\nInterrupted. {resume}", file=sys.stderr)
+        raise host.interrupt
+    kind = getattr(errors, result["error_type"], errors.JobFailedError)
+    raise kind(f"{result['error']}\n({resume})", spec.job_id)
+
+
+def plan_backfill(spec: BackfillSpec, dataset: lance.LanceDataset) -> Plan:
+    """Return what a backfill would do now, without doing it."""
+    from . import _engine
+    from .lance_table import LanceTable
+
+    table = LanceTable(dataset, spec)
+    return Plan(_engine.plan_backfill(_engine_spec(spec, table), DriverHost(spec, table)))
+
+
+class Plan:
+    """What a backfill would do, in figures.
+
+    Attributes
+    ----------
+    rows_total : int
+        Rows that the job is about.
+    rows_resumed : int
+        Of these, rows that checkpoints of earlier runs hold.
+    fragments, fragments_done : int
+        Fragments to fill, and fragments with nothing to do.
+    tasks, task_rows, workers : int
+        Tasks, rows a task aims at, and worker processes.
+    text : str
+        All of it for people.
+    """
+
+    def __init__(self, figures: dict[str, Any]) -> None:
+        self.text: str = figures.pop("text")
+        self._figures = figures
+        self.rows_total: int = figures["rows_total"]
+        self.rows_resumed: int = figures["rows_resumed"]
+        self.fragments: int = figures["fragments"]
+        self.fragments_done: int = figures["fragments_done"]
+        self.tasks: int = figures["tasks"]
+        self.task_rows: int = figures["task_rows"]
+        self.workers: int = figures["workers"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures."""
+        return dict(self._figures)
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+def clean(
+    table_uri: str, *, storage_options: Mapping[str, str] | None = None, dry_run: bool = False
+) -> dict[str, Any]:
+    """Remove what dead jobs left: checkpoints, half-written files, data files that no version refers to.
+
+    Parameters
+    ----------
+    table_uri : str
+        The table.
+    storage_options : mapping, optional
+        For Lance.
+    dry_run : bool
+        Only say what would go.
+
+    Returns
+    -------
+    dict
+        ``files``: how many, ``bytes``: how large, ``kept``: files kept since a running job may need them.
+    """
+    from .lance_cleanup import clean_table
+
+    return clean_table(table_uri, storage_options, dry_run)

@@ -1,0 +1,192 @@
+"""A worker's door to its table: batches of rows in, files of one column out.
+
+It holds no decision; those are the engine's. It implements the ports of ``src/table`` and ``src/apply`` for the binding.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any
+
+import lance
+import pyarrow as pa
+from lance.file import LanceFileWriter
+
+from .batch_call import BatchFunction
+from .lance_errors import translate
+from .user_function import restore
+
+if TYPE_CHECKING:
+    from .backfill_spec import BackfillSpec
+
+# Rows of images or texts can be large: what Lance reads ahead is bounded by bytes, not only by rows.
+_BATCH_BYTES = 32 << 20
+_READAHEAD_BATCHES = 4
+
+
+def make_payload(spec: BackfillSpec, dataset: lance.LanceDataset, function: bytes) -> bytes:
+    """Pack what a worker of this driver needs; it travels over the worker's own socket only."""
+    return pickle.dumps(
+        {
+            "function": function,
+            "table_uri": spec.table_uri,
+            "storage_options": spec.storage_options or None,
+            "version": int(dataset.version),
+            "column": spec.column,
+            "inputs": spec.input_columns,
+            "output_field": pa.field(spec.column, spec.output_type),
+            "output_schema": file_schema(dataset, spec.column),
+            "storage_version": dataset.data_storage_version,
+            "sys_path": list(sys.path),
+            "cwd": os.getcwd(),
+            "environ": dict(os.environ),
+        }
+    )
+
+
+def file_schema(dataset: lance.LanceDataset, column: str) -> pa.Schema:
+    """Return the schema of a data file of one column: its own encoding metadata stays, Leman's keys do not."""
+    field = dataset.schema.field(column)
+    metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
+    return pa.schema([field.with_metadata(metadata or None)])
+
+
+class WorkerSession:
+    """One worker process's table and function.
+
+    Parameters
+    ----------
+    payload : bytes
+        Of :func:`make_payload`, by this worker's own driver.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        job: dict[str, Any] = pickle.loads(payload)
+        os.environ.update(job["environ"])
+        sys.path[:] = job["sys_path"]
+        try:
+            os.chdir(job["cwd"])
+        except OSError:
+            pass  # The folder may be gone; only functions that open relative paths would mind.
+        self._job = job
+        self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
+        self._fragments: dict[int, lance.LanceFragment] = {}
+        self.function = restore(job["function"])
+        self.callable = self.function.instantiate()
+        self.kind: str = self.function.kind
+        self.output_field: pa.Field = job["output_field"]
+        self.skip_null, self.ndarrays = self._argument_forms()
+        self.input_schema = self._input_schema()
+
+    def _argument_forms(self) -> tuple[list[bool], list[bool]]:
+        if self.kind != "scalar":
+            return [], []
+        bound = self.function.bind(self._job["inputs"])
+        return [False for _ in bound], [argument.name in self.function.ndarray_arguments for _, argument in bound]
+
+    def _input_schema(self) -> pa.Schema:
+        projection = self._projection("")
+        names = projection if isinstance(projection, list) else list(projection)
+        by_path = zip(names, self._job["inputs"], strict=True)
+        return pa.schema([self._field(path).with_name(name) for name, path in by_path])
+
+    def _field(self, path: str) -> pa.Field:
+        schema: pa.Schema = self._dataset.schema
+        if path in schema.names:
+            return schema.field(path).remove_metadata()
+        head, *rest = path.split(".")
+        field = schema.field(head)
+        for name in rest:
+            field = field.type.field(name)
+        return field.remove_metadata()
+
+    def batch_function(self) -> BatchFunction:
+        """Return what the engine calls for functions on whole batches."""
+        return BatchFunction(self.function.name, self.kind, self.callable, self.output_field.type)
+
+    def open_reader(
+        self, pieces: list[tuple[int, int, int]], batch_rows: int, filter: str, with_deleted_rows: bool
+    ) -> pa.RecordBatchReader:
+        """Return a stream of the rows of ``pieces`` as ``src/table/batch_reader.h`` describes it."""
+        arguments: dict[str, Any] = {
+            "columns": self._projection(filter),
+            "batch_size": batch_rows,
+            "batch_size_bytes": _BATCH_BYTES,
+            "batch_readahead": _READAHEAD_BATCHES,
+        }
+        if with_deleted_rows:
+            arguments.update(include_deleted_rows=True, with_row_id=True)
+        try:
+            if len(pieces) == 1:
+                fragment_id, start, end = pieces[0]
+                fragment = self._fragment(fragment_id)
+                if (start, end) != (0, fragment.physical_rows):
+                    arguments.update(offset=start, limit=end - start)
+                return fragment.scanner(**arguments).to_reader()
+            fragments = [self._fragment(fragment_id) for fragment_id, _, _ in pieces]
+            return self._dataset.scanner(fragments=fragments, scan_in_order=True, **arguments).to_reader()
+        except Exception as error:
+            raise translate(error, "read rows") from error
+
+    def _fragment(self, fragment_id: int) -> lance.LanceFragment:
+        fragment = self._fragments.get(fragment_id)
+        if fragment is None:
+            if not self._fragments:
+                self._fragments = {f.fragment_id: f for f in self._dataset.get_fragments()}
+                return self._fragments[fragment_id]
+            raise KeyError(f"table version {self._dataset.version} has no fragment {fragment_id}")
+        return fragment
+
+    def _projection(self, filter: str) -> list[str] | dict[str, str]:
+        inputs = self._job["inputs"]
+        plain = len(set(inputs)) == len(inputs) and not any("." in path for path in inputs)
+        if plain and not filter and inputs:
+            return list(inputs)
+        projection: dict[str, str] = {}
+        for index, path in enumerate(inputs):
+            name = path if path not in projection else f"{path}#{index}"
+            projection[name] = _as_sql(path)
+        if filter:
+            projection["#carried"] = _as_sql(self._job["column"])
+            projection["#selected"] = f"({filter})"
+        return projection
+
+    def create_file(self, path: str) -> ColumnFile:
+        """Begin a file of the output column."""
+        return ColumnFile(path, self._job)
+
+
+class ColumnFile:
+    """A file of one column being written."""
+
+    def __init__(self, path: str, job: dict[str, Any]) -> None:
+        self._schema: pa.Schema = job["output_schema"]
+        self._path = path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            self._writer = LanceFileWriter(path, self._schema, version=job["storage_version"])
+        except Exception as error:
+            raise translate(error, f"create checkpoint {path}") from error
+
+    def write(self, values: pa.Array) -> None:
+        """Append values."""
+        try:
+            self._writer.write_batch(pa.RecordBatch.from_arrays([values], schema=self._schema))
+        except Exception as error:
+            raise translate(error, f"write checkpoint {self._path}") from error
+
+    def close(self, metadata: dict[str, str]) -> int:
+        """Complete the file; return its size in bytes."""
+        try:
+            for key, value in metadata.items():
+                self._writer.add_schema_metadata(key, value)
+            self._writer.close()
+        except Exception as error:
+            raise translate(error, f"write checkpoint {self._path}") from error
+        return int(self._writer.size_bytes or os.path.getsize(self._path))
+
+
+def _as_sql(path: str) -> str:
+    return ".".join(f"`{part}`" for part in path.split("."))
