@@ -16,6 +16,7 @@ from .function_options import check_sizes
 from .function_resolution import DescribedFunction, column_function
 from .function_signature import RECORD_BATCH
 from .input_columns import check_output_type, no_such_column, resolve_input_columns
+from .jobs import read_record
 from .row_filter import check_filter
 from .user_function import UserFunction, as_user_function
 
@@ -70,6 +71,8 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     """
     given = dict(arguments)
     plain = _plain_arguments(given)
+    if given["job_id"] is not None and not for_plan:
+        _refuse_running_job(table, plain["job_id"])
     given.update(_checked_sizes(given))
     if not isinstance(column, str):
         raise TypeError(f"col_name={column!r}: expected a column name (str), got {type(column).__name__}")
@@ -105,6 +108,18 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         **_sizes(given, function),
     )
     return BackfillRequest(spec, dataset)
+
+
+def _refuse_running_job(table: Table, job_id: str) -> None:
+    content = table.files.read(f"jobs/{job_id}.json")
+    if content is None:
+        return
+    job = read_record(job_id, content, table.name, table.uri)
+    if not job.is_over:
+        raise ValueError(
+            f"job_id={job_id!r}: a job of that id is {job.status} (process {job.driver_pid} on {job.driver_host}); "
+            "wait for it, cancel it, or choose another id"
+        )
 
 
 def _plain_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,8 +179,7 @@ def _first(*values: Any) -> Any:
 def _snapshot(table: Table, read_version: object) -> lance.LanceDataset:
     dataset = table.to_lance()
     if read_version is None:
-        # A view of its own: what is committed meanwhile must not move the job's snapshot.
-        return dataset.checkout_version(dataset.version)
+        return dataset
     version = check.integer("read_version", read_version, minimum=1)
     try:
         return dataset.checkout_version(version)

@@ -73,7 +73,7 @@ class BackfillSpec:
     job_id: str
     table_name: str
     table_uri: str
-    storage_options: dict[str, str]
+    storage_options: dict[str, str] = dataclasses.field(repr=False)
     read_version: int
     column: str
     output_type: pa.DataType

@@ -214,3 +214,22 @@ def drop_columns(table: Table, columns: object) -> None:
         if path not in dataset.schema.names and "." not in path:
             raise no_such_column("columns", path, dataset.schema, "the table")
     dataset.drop_columns(list(paths))
+
+
+def mark_done(dataset: lance.LanceDataset, column: str, version: str) -> None:
+    """Record that the column's files hold the values of a function version: called after a complete backfill.
+
+    Parameters
+    ----------
+    dataset : lance.LanceDataset
+        The table at its latest version; it is moved on by one metadata-only commit.
+    column : str
+        The column; nothing is written where it has no function or says so already.
+    version : str
+        The function version that every row was computed by.
+    """
+    key = PREFIX + "done_version"
+    metadata: dict[Any, Any] = dict(dataset.schema.field(column).metadata or {})
+    if (PREFIX + "payload").encode() not in metadata or metadata.get(key.encode()) == version.encode():
+        return
+    dataset.update_field_metadata({column: {key: version}})

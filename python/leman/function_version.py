@@ -2,7 +2,7 @@
 
 Part of it are the function's source tokens, defaults, closure values and constructor arguments, and the same of every
 function, class and constant of the user's own modules that it refers to, recursively. Installed packages take part by
-name only. Where there is no source (typed into a prompt), bytecode stands in; that hash also depends on Python's minor
+name only, and so do values of their classes, numpy arrays and Arrow types excepted. Where there is no source (typed into a prompt), bytecode stands in; that hash also depends on Python's minor
 version.
 """
 

@@ -128,6 +128,7 @@ class ProgressBars:
         self._say_result = say_result
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._last: Mapping[str, Any] = {}
         self._label = "backfill"
 
     def start(self, info: Mapping[str, Any]) -> None:
@@ -151,6 +152,7 @@ class ProgressBars:
 
     def update(self, snapshot: Mapping[str, Any]) -> None:
         """Move the bars."""
+        self._last = snapshot
         if self._progress is None:
             self.start({})
         rows, fragments = snapshot.get("rows_total"), snapshot.get("fragments_total")
@@ -165,6 +167,10 @@ class ProgressBars:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Leave the bars as they are and say how it went."""
         progress = self._progress
+        if progress is not None:
+            # The last snapshot may be older than the last commit.
+            counts = {name: value for name, value in result.items() if name.startswith(("rows_", "fragments_"))}
+            self.update({**self._last, **counts, "message": None})
         self.close()
         if progress is not None and self._say_result:
             progress.console.print(f"{self._label}: {describe_result(result)}", markup=False, highlight=False)
@@ -207,7 +213,7 @@ def describe_result(result: Mapping[str, Any]) -> str:
     skipped = f", {_count(result['rows_skipped'])} skipped" if result.get("rows_skipped") else ""
     return (
         f"{result.get('status', '?')}: {_count(result.get('rows_computed'))} rows computed{skipped}, "
-        f"{result.get('fragments_committed', 0)} fragments committed in {float(result.get('duration_s') or 0):.1f} s "
+        f"{_fragments(result.get('fragments_committed', 0))} committed in {float(result.get('duration_s') or 0):.1f} s "
         f"(job {result.get('job_id', '?')})"
     )
 
@@ -229,7 +235,7 @@ def _count(value: Any) -> str:
 
 
 def _fragments(value: Any) -> str:
-    return f"{_count(value)} fragments"
+    return "1 fragment" if value == 1 else f"{_count(value)} fragments"
 
 
 def _label(info: Mapping[str, Any]) -> str:

@@ -57,7 +57,12 @@ def own_key() -> SigningKey:
     """
     path = config_folder() / "signing_key.json"
     if not path.exists():
-        _make_key(path)
+        try:
+            _make_key(path)
+        except OSError as error:
+            raise OSError(
+                f"your signing key {path} cannot be made: {error}; set LEMAN_CONFIG_DIR to a folder that you can write"
+            ) from error
     return _read_key(path)
 
 

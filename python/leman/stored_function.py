@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
-from typing import TYPE_CHECKING, Any
 
-from .column_metadata import PLAN_OPTIONS, PREFIX, ColumnFunction
+from .column_metadata import PLAN_OPTIONS, ColumnFunction
 from .errors import UntrustedFunctionError
 from .signing_key import config_folder, own_key, trusted_keys
 from .table_files import TableFiles
 from .user_function import UserFunction, pickle_function, restore
-
-if TYPE_CHECKING:
-    import lance
 
 
 def store_function(
@@ -111,25 +107,6 @@ def _check_signature(column: str, described: ColumnFunction) -> None:
             f"column {column!r}: the signature of the stored function {described.name!r} by {signer!r} is not valid "
             f"(its description was changed after signing), so it is not run; {advice}"
         )
-
-
-def mark_done(dataset: lance.LanceDataset, column: str, version: str) -> None:
-    """Record that the column's files hold the values of a function version: called after a complete backfill.
-
-    Parameters
-    ----------
-    dataset : lance.LanceDataset
-        The table at its latest version; it is moved on by one metadata-only commit.
-    column : str
-        The column; nothing is written where it has no function or says so already.
-    version : str
-        The function version that every row was computed by.
-    """
-    key = PREFIX + "done_version"
-    metadata: dict[Any, Any] = dict(dataset.schema.field(column).metadata or {})
-    if (PREFIX + "payload").encode() not in metadata or metadata.get(key.encode()) == version.encode():
-        return
-    dataset.update_field_metadata({column: {key: version}})
 
 
 def _payload_path(digest: str) -> str:

@@ -12,6 +12,7 @@ from . import backfill_arguments, backfill_job, column_definition
 from .backfill_arguments import DEFAULT_BATCH_SIZE, BackfillRequest
 from .backfill_job import BackfillHandle, BackfillResult, CancelToken
 from .progress import ProgressSink, make_sink
+from .row_filter import check_filter
 from .table_files import TableFiles
 from .user_function import UserFunction, UserFunctionClass
 
@@ -73,15 +74,19 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """The table's columns; what a function column says of itself is in its field's metadata."""
-        return self.to_lance().schema
+        return self._current().schema
 
     @property
     def version(self) -> int:
         """The table's version: the latest, or the one that it was opened at."""
-        return int(self.to_lance().version)
+        return int(self._current().version)
 
     def to_lance(self) -> lance.LanceDataset:
-        """Return the pylance dataset at this table's version."""
+        """Return the pylance dataset at this table's version: a handle of its own, which stays at that version."""
+        dataset = self._current()
+        return dataset.checkout_version(dataset.version)
+
+    def _current(self) -> lance.LanceDataset:
         import lance
 
         if self._dataset is None:
@@ -125,11 +130,12 @@ class Table:
 
     def count_rows(self, filter: str | None = None) -> int:
         """Return the number of rows, or of those that a SQL filter selects."""
-        return int(self.to_lance().count_rows(filter=filter))
+        dataset = self._current()
+        return int(dataset.count_rows(filter=check_filter(dataset, filter, "filter")))
 
     def to_arrow(self) -> pa.Table:
         """Return the whole table."""
-        return self.to_lance().to_table()
+        return self._current().to_table()
 
     def to_pandas(self) -> Any:
         """Return the whole table as a pandas DataFrame."""

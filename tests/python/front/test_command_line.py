@@ -74,7 +74,7 @@ def test_a_user_registers_fills_and_looks(
     out = succeed(
         capsys, "backfill", db, "texts", "n_words", "--where", "number > 1", "--concurrency", "2", "--memory", "1GiB"
     )
-    assert out.startswith("DONE: 3 rows computed, 1 fragments committed in 0.5 s (job ")
+    assert out.startswith("DONE: 3 rows computed, 1 fragment committed in 0.5 s (job ")
     spec = runner.specs[0]
     assert (spec.where, spec.concurrency, spec.memory_bytes) == ("number > 1", 2, 2**30)
     assert (spec.batch_size, spec.checkpoint_rows, spec.commit_granularity) == (10240, None, 64)

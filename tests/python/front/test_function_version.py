@@ -168,6 +168,31 @@ def test_a_function_without_source_is_hashed_by_its_bytecode() -> None:
     )
 
 
+def test_what_another_decorator_does_around_the_function_is_part_of_it() -> None:
+    import functools
+    from collections.abc import Callable
+
+    def plus_one(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def wrapper(x: int) -> int:
+            return function(x) + 1
+
+        return wrapper
+
+    def plus_two(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def wrapper(x: int) -> int:
+            return function(x) + 2
+
+        return wrapper
+
+    def f(x: int) -> int:
+        return x
+
+    assert leman.udf(plus_one(f)).version == leman.udf(plus_one(f)).version
+    assert leman.udf(plus_one(f)).version != leman.udf(plus_two(f)).version
+
+
 def test_a_given_version_is_taken_as_it_is() -> None:
     @leman.udf(version="2026-11")
     def f(x: int) -> int:

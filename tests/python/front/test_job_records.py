@@ -154,3 +154,16 @@ def test_cancelling_writes_a_request_beside_the_record(texts: leman.Table) -> No
     record(texts, "over")
     assert not request_cancel(texts.connection.get_job("over"))
     assert not path.with_name("over.cancel").exists()
+
+
+def test_a_job_id_of_a_job_that_runs_is_refused(texts: leman.Table) -> None:
+    @leman.udf
+    def f(number: int) -> int:
+        return number
+
+    texts.add_columns({"f": f})
+    record(texts, "live", status="RUNNING")
+    record(texts, "over")
+    with pytest.raises(ValueError, match="job_id='live': a job of that id is RUNNING"):
+        texts.backfill("f", job_id="live")
+    assert texts.backfill("f", job_id="over") == "over"

@@ -94,7 +94,7 @@ def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
         "checkpointed",
         "assembled",
         "committed",
-        "500 / 1,000",
+        "1,000 / 1,000",
         "2 workers",
         "compaction [seen]",
         "DONE",

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import leman
+from leman.column_definition import mark_done
 from leman.column_metadata import read_column_function
-from leman.stored_function import mark_done
 
 RAN: list[str] = []
 

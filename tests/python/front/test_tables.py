@@ -144,6 +144,17 @@ def test_checkout_and_restore_move_both_sides(database: leman.Connection) -> Non
     assert table.count_rows() == 3
 
 
+def test_a_dataset_in_somebodys_hands_stays_at_its_version(texts: leman.Table) -> None:
+    dataset = texts.to_lance()
+    texts.add_columns({"double": "number * 2"})
+    assert (dataset.version, texts.version) == (1, 2)
+
+
+def test_a_wrong_filter_of_count_rows_is_named(texts: leman.Table) -> None:
+    with pytest.raises(leman.ColumnNotFoundError, match="filter='numbr > 1'"):
+        texts.count_rows("numbr > 1")
+
+
 def test_an_unknown_method_is_suggested(texts: leman.Table) -> None:
     with pytest.raises(AttributeError, match=r"'backfil'. Did you mean 'backfill'"):
         texts.backfil  # noqa: B018
