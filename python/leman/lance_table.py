@@ -186,7 +186,9 @@ def where_columns(where: str | None, names: Iterable[str]) -> set[str]:
     if not where:
         return set()
     words = set(re.findall(r"[^\W\d]\w*", where.lower()))
-    return {name for name in names if name.lower() in words or name.lower() in where.lower() and not name.isidentifier()}
+    return {
+        name for name in names if name.lower() in words or name.lower() in where.lower() and not name.isidentifier()
+    }
 
 
 def _field_ids(dataset: lance.LanceDataset, columns: set[str]) -> set[int]:
