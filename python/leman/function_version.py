@@ -1,9 +1,9 @@
 """The default version of a user's function: a hash that changes with the code, not with the machine.
 
-Part of it are the function's source tokens, defaults, closure values and constructor arguments, and the same of every
+Part of it are the function's tokens, defaults, closure values and constructor arguments, and the same of every
 function, class and constant of the user's own modules that it refers to, recursively. Installed packages take part by
-name only, and so do values of their classes, numpy arrays and Arrow types excepted. Where there is no source (typed into a prompt), bytecode stands in; that hash also depends on Python's minor
-version.
+name only, and so do values of their classes, numpy arrays and Arrow types excepted. Where there is no source (typed
+into a prompt), bytecode stands in; that hash also depends on Python's minor version.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ class ProgressBars:
     def _move(self, name: str, done: Any, total: Any, write: Any, note: str = "") -> None:
         if self._progress is None:
             return
-        figures = f"{write(done)} / {write(total)}" if total is not None else write(done)
+        figures = f"{_bare(write(done))} / {write(total)}" if total is not None else write(done)
         self._progress.update(self._tasks[name], completed=done or 0, total=total, figures=figures, note=note)
 
 
@@ -236,6 +236,11 @@ def _count(value: Any) -> str:
 
 def _fragments(value: Any) -> str:
     return "1 fragment" if value == 1 else f"{_count(value)} fragments"
+
+
+def _bare(figure: str) -> str:
+    # "3 / 10 fragments" rather than the unit twice.
+    return figure.removesuffix(" fragments").removesuffix(" fragment")
 
 
 def _label(info: Mapping[str, Any]) -> str:

@@ -210,8 +210,8 @@ def pickle_function(function: UserFunction) -> bytes:
         except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
             raise TypeError(
                 f"function {function.name!r} cannot be sent to worker processes: {error}; open files, locks, clients "
-                "and models inside the function, or in setup() of a class (of a module of your own that is used as a whole, "
-                "everything is sent; 'from module import name' takes along only that name)"
+                "and models inside the function, or in setup() of a class (a module of your own that is used as a "
+                "whole is sent as a whole; 'from module import name' takes along only that name)"
             ) from error
         finally:
             _pickling.inside = False
