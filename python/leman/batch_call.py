@@ -85,7 +85,9 @@ class BatchFunction:
                 return pa.FixedSizeListArray.from_arrays(flat, type=self._type)
             return pa.array(result, type=self._type)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError) as error:
-            raise self._wrong(f"returned a {type(result).__name__} that does not fit: {error}", str(self._type)) from error
+            raise self._wrong(
+                f"returned a {type(result).__name__} that does not fit: {error}", str(self._type)
+            ) from error
 
     def _cast(self, result: pa.Array) -> pa.Array:
         if pa.types.is_floating(result.type) and pa.types.is_integer(self._type):

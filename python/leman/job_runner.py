@@ -98,7 +98,9 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
 
     root = local_path(spec.table_uri)
     if root is None:
-        raise ValueError(f"table {spec.table_uri!r}: backfill of tables on object stores is not there yet; use a local path")
+        raise ValueError(
+            f"table {spec.table_uri!r}: backfill of tables on object stores is not there yet; use a local path"
+        )
     fixed = spec.batch_size if spec.checkpoint_rows is not None and spec.checkpoint_rows == spec.batch_size else None
     return {
         "job_id": spec.job_id,
@@ -243,9 +245,7 @@ class Plan:
     __repr__ = __str__
 
 
-def clean(
-    table_uri: str, *, storage_options: Mapping[str, str] | None = None, dry_run: bool = False
-) -> dict[str, Any]:
+def clean(table_uri: str, *, storage_options: Mapping[str, str] | None = None, dry_run: bool = False) -> dict[str, Any]:
     """Remove what dead jobs left: checkpoints, half-written files, data files that no version refers to.
 
     Parameters

@@ -26,7 +26,11 @@ def translate(error: BaseException, what: str) -> HostError:
     kind = "internal"
     if isinstance(error, MemoryError) or "no space left" in lowered or "quota exceeded" in lowered:
         kind = "resource exhausted"
-    elif "commit conflict" in lowered or "too many concurrent writers" in lowered or "incompatible transaction" in lowered:
+    elif (
+        "commit conflict" in lowered
+        or "too many concurrent writers" in lowered
+        or "incompatible transaction" in lowered
+    ):
         kind = "conflict"
     elif "permission denied" in lowered or "read-only file system" in lowered:
         kind = "invalid argument"

@@ -5,6 +5,7 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import sys
@@ -119,14 +120,20 @@ class WorkerSession:
         if with_deleted_rows:
             arguments.update(include_deleted_rows=True, with_row_id=True)
         try:
-            if len(pieces) == 1:
-                fragment_id, start, end = pieces[0]
-                fragment = self._fragment(fragment_id)
-                if (start, end) != (0, fragment.physical_rows):
-                    arguments.update(offset=start, limit=end - start)
-                return fragment.scanner(**arguments).to_reader()
             fragments = [self._fragment(fragment_id) for fragment_id, _, _ in pieces]
-            return self._dataset.scanner(fragments=fragments, scan_in_order=True, **arguments).to_reader()
+            if len(pieces) > 1 and all(
+                (start, end) == (0, fragment.physical_rows)
+                for (_, start, end), fragment in zip(pieces, fragments, strict=True)
+            ):
+                return self._dataset.scanner(fragments=fragments, scan_in_order=True, **arguments).to_reader()
+            readers = []
+            for (_, start, end), fragment in zip(pieces, fragments, strict=True):
+                limits = {} if (start, end) == (0, fragment.physical_rows) else {"offset": start, "limit": end - start}
+                readers.append(fragment.scanner(**arguments, **limits).to_reader())
+            if len(readers) == 1:
+                return readers[0]
+            # A bundle of small fragments that was split within one of them, for another worker or another attempt.
+            return pa.RecordBatchReader.from_batches(readers[0].schema, itertools.chain.from_iterable(readers))
         except Exception as error:
             raise translate(error, "read rows") from error
 

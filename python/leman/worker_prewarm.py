@@ -28,9 +28,7 @@ class WorkerServer:
         self._owner_pid = os.getpid()
         package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(
-            [package_parent, *filter(None, [environment.get("PYTHONPATH")])]
-        )
+        environment["PYTHONPATH"] = os.pathsep.join([package_parent, *filter(None, [environment.get("PYTHONPATH")])])
         environment.setdefault("LANCE_LOG", "error")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "leman.worker_server", str(theirs.fileno())],
