@@ -12,7 +12,7 @@
 namespace leman {
 
 struct ReadRequest {
-  std::vector<RowRange> pieces;    ///< Read in this order; several pieces are whole fragments.
+  std::vector<RowRange> pieces;    ///< Read in this order; of several, most are whole fragments.
   int64_t batch_rows = 0;          ///< Upper bound on the rows of a batch.
   std::string filter;              ///< Empty: every live row is selected.
   bool with_deleted_rows = false;  ///< Some piece has deleted rows.

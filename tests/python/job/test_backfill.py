@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -300,3 +301,15 @@ def test_what_leman_writes_lancedb_reads(numbers: leman.Table, tmp_path: pathlib
     assert table.count_rows("y = x + 1") == 991
     fresh = leman.connect(str(tmp_path / "db")).open_table("numbers")
     assert fresh.backfill("y", concurrency=1).rows_computed == 0
+
+
+def test_a_bundle_of_small_fragments_that_workers_share_keeps_its_rows_in_place(numbers: leman.Table) -> None:
+    @leman.udf
+    def slow_square(x: int) -> int:
+        time.sleep(0.002)
+        return x * x
+
+    numbers.add_columns({"y": slow_square})
+    result = numbers.backfill("y", concurrency=2, progress=False)
+    assert result.rows_computed == 1000
+    assert numbers.to_arrow()["y"].to_pylist() == [x * x for x in range(1000)]
