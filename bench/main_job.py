@@ -32,6 +32,8 @@ PEERS: dict[str, tuple[str, str | None, list[str]]] = {
     "lance_ray": ("with_lance_ray.py", "venv-ray", []),
     "daft": ("with_daft.py", "venv-daft", []),
 }
+# A peer whose first run takes longer is not run again; its figure includes the sampling of memory.
+SLOW_S = 60.0
 ONLY_HELLO = ("leman-1", "leman-8")
 
 
@@ -90,6 +92,12 @@ def check_result(peer: str, workload: workloads.Workload, table: Path) -> str | 
     return None if same.mean() > 0.5 and len(same) == 384 * sample.num_rows else "values differ"
 
 
+def why(run: measure.Run) -> str:
+    """Why a run failed, in a line."""
+    last_line = (run.output.strip().splitlines() or ["no output"])[-1]
+    return f"failed with {run.exit_code}: {last_line[:200]}"
+
+
 def one_run(peer: str, workload: workloads.Workload, *, memory: bool = False, check: bool = False) -> measure.Run:
     """Runs a peer once on a fresh copy of the table; an error is in the run's output and exit code."""
     shutil.rmtree(WORK, ignore_errors=True)
@@ -110,21 +118,23 @@ def measure_workload(workload: workloads.Workload, peers: list[str], runs: int) 
     for peer, entry in series.items():
         first = one_run(peer, workload, memory=True, check=True)
         if first.exit_code != 0:
-            last_line = (first.output.strip().splitlines() or ["no output"])[-1]
-            entry.failure = f"failed: {last_line[:200]}"
+            entry.failure = why(first)
             print(f"  {report.PEER_TITLES[peer]:32} {entry.failure}", flush=True)
             continue
         entry.peak_rss_mb, entry.peak_pss_mb = first.peak_rss_mb, first.peak_pss_mb
         entry.peak_processes, entry.left_behind = first.peak_processes, first.left_behind
+        if first.seconds > SLOW_S:
+            entry.seconds.append(first.seconds)
+    slow = [peer for peer, entry in series.items() if entry.seconds]
     for _ in range(runs):
         for peer, entry in series.items():
-            if entry.failure is None:
+            if entry.failure is None and peer not in slow:
                 run = one_run(peer, workload)
                 entry.left_behind = max(entry.left_behind, run.left_behind)
                 if run.exit_code == 0:
                     entry.seconds.append(run.seconds)
                 else:
-                    entry.failure = f"failed in a later run: exit code {run.exit_code}"
+                    entry.failure = why(run)
     for peer, entry in series.items():
         if entry.best is not None:
             print(f"  {report.PEER_TITLES[peer]:32} {entry.best:7.2f} s  {entry.peak_rss_mb or 0:7.0f} MB", flush=True)

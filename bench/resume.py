@@ -65,7 +65,7 @@ def kill_and_resume(command: list[str], table: Path, environment: dict[str, str]
     while process.poll() is None and sum(rows for _, rows, _ in _calls(calls_file)) < workloads.INTS.rows // 2:
         time.sleep(0.01)
     if process.poll() is not None:
-        raise RuntimeError(f"ended with {process.returncode} before it could be killed: {' '.join(command)}")
+        raise RuntimeError(f"ended with {process.returncode} before it could be killed")
     process.send_signal(signal.SIGKILL)
     process.wait()
     killed = time.monotonic()

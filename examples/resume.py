@@ -32,6 +32,7 @@ def called() -> list[int]:
 
 def main() -> None:
     os.environ["CALLS"] = str(CALLS.resolve())
+    CALLS.unlink(missing_ok=True)
     db = leman.connect("./db")
     table = db.create_table("numbers", {"x": list(range(ROWS))}, mode="overwrite", max_rows_per_file=ROWS // 4)
     table.add_columns({"square": slow_square})
