@@ -181,7 +181,9 @@ def _is_json() -> bool:
 
 def _connect(uri: str, *, trust: bool = False) -> Connection:
     options = click.get_current_context().find_root().meta.get("leman.storage_options")
-    return connect(uri, options or None, trust_stored_udfs=trust)
+    connection = connect(uri, options or None, trust_stored_udfs=trust)
+    connection.prewarms = False  # Most commands only look; `backfill` prewarms itself.
+    return connection
 
 
 def _backfill_arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
-from . import user_function
 from .errors import TableNotFoundError
 from .table_files import local_path
 
@@ -83,6 +82,9 @@ class Connection:
     def __repr__(self) -> str:
         return f"leman.connect({self.uri!r})"
 
+    #: Whether opening a table starts the process that forks workers, ahead of the backfill that is likely to follow.
+    prewarms = True
+
     @property
     def storage_options(self) -> dict[str, str]:
         """Options of the object store."""
@@ -136,9 +138,10 @@ class Connection:
         uri = self.table_uri(name)
         if version is not None and not isinstance(version, str):
             version = check.integer("version", version, minimum=1)
-        _prewarm()
         if self._folder is not None and not os.path.isdir(uri):
             raise self._not_found(name)
+        if self.prewarms:
+            prewarm_workers()
         from .table import Table
 
         table = Table(self, name, uri, version)
@@ -185,7 +188,8 @@ class Connection:
         uri = self.table_uri(name)
         if mode not in _MODES:
             raise ValueError(f"mode={mode!r}: expected 'create' or 'overwrite'")
-        _prewarm()
+        if self.prewarms:
+            prewarm_workers()
         import inspect
 
         import lance
@@ -265,12 +269,6 @@ class Connection:
             f"Tables there: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "It has no tables."
         )
         return TableNotFoundError(f"name={name!r}: {self.uri} has no such table.{check.closest(name, names)} {has}")
-
-
-def _prewarm() -> None:
-    # A process that made no function will hardly run a backfill.
-    if user_function.made_in_this_process():
-        prewarm_workers()
 
 
 def prewarm_workers() -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def prewarm() -> None:
     """Start the process that forks workers; ``LEMAN_PREWARM=0`` leaves that to the first job."""
     if os.environ.get("LEMAN_PREWARM", "1") != "0":
-        from .worker_prewarm import worker_server
+        from . import worker_prewarm
 
-        worker_server()
+        worker_prewarm.prewarm()
 
 
 class DriverHost:
@@ -167,9 +167,8 @@ def run_backfill(
     """
     from . import _engine
     from .lance_table import LanceTable
-    from .worker_prewarm import worker_server
+    from .worker_prewarm import used_worker_server
 
-    server = worker_server()
     table = LanceTable(dataset, spec)
     host = DriverHost(spec, table, progress, cancel)
     if progress is not None:
@@ -183,7 +182,7 @@ def run_backfill(
                 "workers": 0,
             }
         )
-    with _Sigterm(host):
+    with _Sigterm(host), used_worker_server() as server:
         result: dict[str, Any] = _engine.run_backfill(_engine_spec(spec, table), host, server.control_fd)
     result["job_id"] = spec.job_id
     if result["status"] == "DONE":

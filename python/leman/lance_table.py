@@ -187,7 +187,7 @@ def where_columns(where: str | None, names: Iterable[str]) -> set[str]:
         return set()
     words = set(re.findall(r"[^\W\d]\w*", where.lower()))
     return {
-        name for name in names if name.lower() in words or name.lower() in where.lower() and not name.isidentifier()
+        name for name in names if name.lower() in words or (name.lower() in where.lower() and not name.isidentifier())
     }
 
 

@@ -1,10 +1,11 @@
 """A worker's door to its table: batches of rows in, files of one column out.
 
-It holds no decision; those are the engine's. It implements the ports of ``src/table`` and ``src/apply`` for the binding.
+It holds no decision; those are the engine's. It implements the ports of ``src/table`` and ``src/apply``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -65,12 +66,11 @@ class WorkerSession:
 
     def __init__(self, payload: bytes) -> None:
         job: dict[str, Any] = pickle.loads(payload)
+        os.environ.clear()
         os.environ.update(job["environ"])
         sys.path[:] = job["sys_path"]
-        try:
+        with contextlib.suppress(OSError):  # The folder may be gone; only functions that open relative paths mind.
             os.chdir(job["cwd"])
-        except OSError:
-            pass  # The folder may be gone; only functions that open relative paths would mind.
         self._job = job
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}

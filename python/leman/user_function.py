@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .on_error import Matcher
 
 _pickling = threading.local()
-_made_any = False
 
 
 class UserFunction:
@@ -49,8 +48,6 @@ class UserFunction:
         options: FunctionOptions,
         constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
     ) -> None:
-        global _made_any
-        _made_any = True
         functools.update_wrapper(self, target, updated=())
         self._target = target
         self._constructor_arguments = constructor_arguments
@@ -369,11 +366,6 @@ def as_user_function(argument: str, value: object) -> UserFunction:
             ) from None
     hint = "; decorate it with @leman.udf" if callable(value) else ""
     raise TypeError(f"{argument}={value!r}: expected a UDF, got {type(value).__name__}{hint}")
-
-
-def made_in_this_process() -> bool:
-    """Say whether any user function was made in this process, so that a backfill may follow."""
-    return _made_any
 
 
 __all__ = ["AnnotatedType", "UserFunction", "UserFunctionClass", "as_user_function", "pickle_function", "udf"]

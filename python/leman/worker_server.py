@@ -1,4 +1,4 @@
-"""The process that forks workers: it has imported what every worker needs, and has no thread, so a fork is cheap and safe.
+"""The process that forks workers: it has imported all that they need and has no thread, so a fork is cheap and safe.
 
 Run as ``python -m leman.worker_server FD``. Protocol: ``src/job/local_worker_pool.h``.
 """
@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 
-def main(control_fd: int) -> None:
+def main(control_fd: int) -> NoReturn:
     """Serve until the driver is gone."""
     control = socket.socket(fileno=control_fd)
     _import_all()
@@ -30,9 +30,9 @@ def main(control_fd: int) -> None:
         except BlockingIOError:
             continue
         except ConnectionError:
-            return
+            data = b""
         if not data:
-            return
+            os._exit(0)  # Nothing of this process is worth an orderly end, for which the driver would wait.
         for fd in fds:
             pid = os.fork()
             if pid == 0:

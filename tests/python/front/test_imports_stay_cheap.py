@@ -56,9 +56,9 @@ table.count_rows(), table.schema, table.to_arrow(), hasattr(table, "_repr_html_"
     assert "rich" not in loaded
 
 
-def test_a_process_without_a_function_does_not_start_workers(tmp_path: Path) -> None:
+def test_a_process_that_opens_no_table_does_not_start_workers(tmp_path: Path) -> None:
     assert "leman.job_runner" not in loaded_after(
-        "import leman; leman.connect('db').create_table('t', {'a': [1]})", tmp_path
+        "import leman; db = leman.connect('db'); db.table_names(); db.list_jobs()", tmp_path
     )
 
 

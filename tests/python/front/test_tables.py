@@ -161,17 +161,10 @@ def test_an_unknown_method_is_suggested(texts: leman.Table) -> None:
     assert not hasattr(texts, "_private")
 
 
-def test_workers_are_prewarmed_only_where_a_function_was_made(
-    texts: leman.Table, runner: Any, monkeypatch: Any
-) -> None:
+def test_workers_are_prewarmed_when_a_table_is_opened_unless_told_otherwise(texts: leman.Table, runner: Any) -> None:
     before = runner.prewarmed
-    monkeypatch.setattr("leman.user_function._made_any", False)
     texts.connection.open_table("texts")
-    assert runner.prewarmed == before
-
-    @leman.udf
-    def f(number: int) -> int:
-        return number
-
+    assert runner.prewarmed == before + 1
+    texts.connection.prewarms = False
     texts.connection.open_table("texts")
     assert runner.prewarmed == before + 1
