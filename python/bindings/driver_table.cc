@@ -53,9 +53,8 @@ Result<std::vector<FragmentInfo>> PythonTable::Fragments() {
 
 Result<std::map<int64_t, int64_t>> PythonTable::CountSelected(const std::string& filter,
                                                               const std::vector<int64_t>& fragment_ids) {
-  return WithPython([&] {
-    return nb::cast<std::map<int64_t, int64_t>>(table_.attr("count_selected")(filter, fragment_ids));
-  });
+  return WithPython(
+      [&] { return nb::cast<std::map<int64_t, int64_t>>(table_.attr("count_selected")(filter, fragment_ids)); });
 }
 
 Result<int64_t> PythonTable::MoveToLatest() {

@@ -19,7 +19,10 @@ namespace {
 // Everything a job needs, wired once.
 struct Wiring {
   Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd)
-      : table(host.attr("table")), job_host(host), store(spec.table_root), pool(control_fd),
+      : table(host.attr("table")),
+        job_host(host),
+        store(spec.table_root),
+        pool(control_fd),
         assembler(host, spec.table_root) {}
 
   JobPorts ports() { return {table, table, store, pool, assembler, job_host, clock}; }

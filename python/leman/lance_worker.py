@@ -128,7 +128,8 @@ class WorkerSession:
                 return self._dataset.scanner(fragments=fragments, scan_in_order=True, **arguments).to_reader()
             readers = []
             for (_, start, end), fragment in zip(pieces, fragments, strict=True):
-                limits = {} if (start, end) == (0, fragment.physical_rows) else {"offset": start, "limit": end - start}
+                whole = (start, end) == (0, fragment.physical_rows)
+                limits: dict[str, Any] = {} if whole else {"offset": start, "limit": end - start}
                 readers.append(fragment.scanner(**arguments, **limits).to_reader())
             if len(readers) == 1:
                 return readers[0]

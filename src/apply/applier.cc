@@ -23,13 +23,13 @@ struct Applier::TaskRun {
   BatchCutter cutter;
   RowRange* failed_at;
   OwnedSchema schema;
-  int64_t rows_to_do;          // shrinks on request
+  int64_t rows_to_do;  // shrinks on request
   int64_t rows_done = 0;
-  size_t piece = 0;            // the piece that the next row belongs to
-  int64_t piece_row = 0;       // its next row, from the piece's start
+  size_t piece = 0;       // the piece that the next row belongs to
+  int64_t piece_row = 0;  // its next row, from the piece's start
   std::unique_ptr<ColumnFile> file;
   std::string file_key;
-  int64_t file_start = 0;      // row of the piece, from its start
+  int64_t file_start = 0;  // row of the piece, from its start
   int64_t file_computed = 0;
   WorkTimes times;
   int64_t last_progress_ns = 0;
@@ -179,8 +179,8 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   done.rows_computed = run.file_computed;
   LEMAN_ASSIGN_OR_RETURN(done.size_bytes, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
   run.file.reset();
-  LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range,
-                                                               run.order.fragment_keys[run.piece]));
+  LEMAN_ASSIGN_OR_RETURN(done.path,
+                         ports_.checkpoints.Publish(run.file_key, done.range, run.order.fragment_keys[run.piece]));
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
   done.times = std::exchange(run.times, {});
   run.cutter.OnCheckpoint();

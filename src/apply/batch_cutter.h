@@ -7,12 +7,12 @@
 namespace leman {
 
 struct CutOptions {
-  int64_t batch_rows = 10240;        ///< Upper bound on the rows of a call.
-  bool batch_rows_fixed = false;     ///< The caller chose batch_rows: every call gets them.
-  int64_t first_call_rows = 1;       ///< Where they adapt: rows of the first call, so that a slow function shows life.
+  int64_t batch_rows = 10240;     ///< Upper bound on the rows of a call.
+  bool batch_rows_fixed = false;  ///< The caller chose batch_rows: every call gets them.
+  int64_t first_call_rows = 1;    ///< Where they adapt: rows of the first call, so that a slow function shows life.
   int64_t target_call_ns = 250'000'000;
   int64_t max_call_bytes = 32 << 20;
-  std::optional<int64_t> checkpoint_rows;      ///< Cut exactly here (S9); else by time and bytes.
+  std::optional<int64_t> checkpoint_rows;  ///< Cut exactly here (S9); else by time and bytes.
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;
   int64_t checkpoint_ns = 5'000'000'000;

@@ -15,8 +15,8 @@ using RowMask = std::vector<uint8_t>;
 class Udf {
  public:
   virtual ~Udf() = default;
-  /// Applies the function to `inputs`, a struct array of its input columns. `selected` (null: all rows) marks the rows to
-  /// compute; the others come out null. Returns an array of the output type with as many rows as `inputs`, whatever
+  /// Applies the function to `inputs`, a struct array of its input columns. `selected` (null: all rows) marks the rows
+  /// to compute; the others come out null. Returns an array of the output type with as many rows as `inputs`, whatever
   /// the function returned: a wrong length or type is an error. On kUserFunction, `*failed_row` is the row of the
   /// batch, or -1 where it is not known.
   virtual Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) = 0;

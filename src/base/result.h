@@ -45,8 +45,8 @@ struct Unit {};
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -90,10 +90,9 @@ Error MakeError(ErrorKind kind, const Parts&... parts) {
 #define LEMAN_CONCAT(a, b) LEMAN_CONCAT_INNER(a, b)
 
 /// Returns the error of `expr` (a Result of any type) from the enclosing function, if it has one.
-#define LEMAN_RETURN_IF_ERROR(expr)                     \
-  do {                                                  \
-    if (auto leman_status = (expr); !leman_status.ok()) \
-      return leman_status.error();                      \
+#define LEMAN_RETURN_IF_ERROR(expr)                                                  \
+  do {                                                                               \
+    if (auto leman_status = (expr); !leman_status.ok()) return leman_status.error(); \
   } while (false)
 
 #define LEMAN_ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \
@@ -102,5 +101,4 @@ Error MakeError(ErrorKind kind, const Parts&... parts) {
   lhs = std::move(tmp).value()
 
 /// Declares or assigns `lhs` from the value of `expr`, or returns its error.
-#define LEMAN_ASSIGN_OR_RETURN(lhs, expr) \
-  LEMAN_ASSIGN_OR_RETURN_IMPL(LEMAN_CONCAT(leman_result_, __LINE__), lhs, expr)
+#define LEMAN_ASSIGN_OR_RETURN(lhs, expr) LEMAN_ASSIGN_OR_RETURN_IMPL(LEMAN_CONCAT(leman_result_, __LINE__), lhs, expr)

@@ -85,17 +85,16 @@ TEST_P(ObjectStoreContract, KeysThatLeaveTheRootAreRefused) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, ObjectStoreContract,
-    testing::Values(Implementation{"Memory",
-                                   [](const std::string&) -> std::unique_ptr<ObjectStore> {
-                                     return std::make_unique<MemoryObjectStore>();
-                                   }},
-                    Implementation{"Local",
-                                   [](const std::string& root) -> std::unique_ptr<ObjectStore> {
-                                     return std::make_unique<LocalObjectStore>(root);
-                                   }}),
-    [](const auto& param_info) { return param_info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, ObjectStoreContract,
+                         testing::Values(Implementation{"Memory",
+                                                        [](const std::string&) -> std::unique_ptr<ObjectStore> {
+                                                          return std::make_unique<MemoryObjectStore>();
+                                                        }},
+                                         Implementation{"Local",
+                                                        [](const std::string& root) -> std::unique_ptr<ObjectStore> {
+                                                          return std::make_unique<LocalObjectStore>(root);
+                                                        }}),
+                         [](const auto& param_info) { return param_info.param.name; });
 
 }  // namespace
 }  // namespace leman

@@ -10,7 +10,8 @@
 
 namespace leman {
 
-/// Closures to be run by the job loop on its own thread; any thread may post. `fd` becomes readable when there are some.
+/// Closures to be run by the job loop on its own thread; any thread may post. `fd` becomes readable when there are
+/// some.
 class LoopInbox {
  public:
   LoopInbox();

@@ -151,8 +151,7 @@ void JobLog::Write(JobStatus status, const JobMetrics& metrics, const std::optio
   const double since_s = Seconds(now_ns - last_write_ns_);
   if (!now && last_write_ns_ >= 0 && since_s < spec_.refresh_status_secs) return;
   last_write_ns_ = now_ns;
-  const Status written =
-      store_.Put("_leman/jobs/" + spec_.job_id + ".json", Render(status, metrics, error, version));
+  const Status written = store_.Put("_leman/jobs/" + spec_.job_id + ".json", Render(status, metrics, error, version));
   if (!written.ok() && !write_error_) write_error_ = written.error();
 }
 

@@ -78,9 +78,8 @@ void JobLoop::CommitIfDue() {
       for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
     }
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
-    inbox_.Post([this, outcome = std::move(outcome), elapsed_ns]() mutable {
-      OnCommitted(std::move(outcome), elapsed_ns);
-    });
+    inbox_.Post(
+        [this, outcome = std::move(outcome), elapsed_ns]() mutable { OnCommitted(std::move(outcome), elapsed_ns); });
   });
 }
 

@@ -23,9 +23,9 @@ TEST(CheckpointKey, NamesParseBackToWhatTheyWereMadeOf) {
 }
 
 TEST(CheckpointKey, ForeignNamesAreNotCheckpoints) {
-  for (const char* name : {"", ".lance", "1-2-3.lance", "x-0123456789abcdef-0-10.lance", "1-0123456789abcdef-10-10.lance",
-                           "1-0123456789abcdef-0-10.lance.tmp", "-1-0123456789abcdef-0-10.lance",
-                           "1-0123456789abcdef-0-99999999999999999999.lance"}) {
+  for (const char* name : {"", ".lance", "1-2-3.lance", "x-0123456789abcdef-0-10.lance",
+                           "1-0123456789abcdef-10-10.lance", "1-0123456789abcdef-0-10.lance.tmp",
+                           "-1-0123456789abcdef-0-10.lance", "1-0123456789abcdef-0-99999999999999999999.lance"}) {
     EXPECT_FALSE(ParseCheckpointFileName(name).has_value()) << name;
   }
 }

@@ -29,10 +29,10 @@ constexpr std::string_view JobStatusName(JobStatus status) {
 
 /// Counters of one job; all only grow, except `workers`.
 struct JobMetrics {
-  int64_t rows_total = 0;          ///< Rows the job has to compute, those already checkpointed included.
-  int64_t rows_computed = 0;       ///< Rows computed by this run.
-  int64_t rows_resumed = 0;        ///< Rows found in checkpoints of earlier runs.
-  int64_t rows_skipped = 0;        ///< Rows left null because of a row failure.
+  int64_t rows_total = 0;     ///< Rows the job has to compute, those already checkpointed included.
+  int64_t rows_computed = 0;  ///< Rows computed by this run.
+  int64_t rows_resumed = 0;   ///< Rows found in checkpoints of earlier runs.
+  int64_t rows_skipped = 0;   ///< Rows left null because of a row failure.
   int64_t rows_committed = 0;
   int64_t checkpoints_written = 0;
   int64_t checkpoint_bytes = 0;
@@ -41,11 +41,11 @@ struct JobMetrics {
   int64_t fragments_total = 0;
   int64_t fragments_assembled = 0;
   int64_t fragments_committed = 0;
-  int64_t fragments_linked = 0;      ///< Assembled by giving the one checkpoint its final name.
-  int64_t fragments_stitched = 0;    ///< Assembled by copying pages.
-  int64_t fragments_reencoded = 0;   ///< Assembled by decoding and encoding again.
-  int64_t bytes_assembled = 0;       ///< Size of the data files made.
-  int64_t bytes_copied = 0;          ///< Bytes written by assembly.
+  int64_t fragments_linked = 0;     ///< Assembled by giving the one checkpoint its final name.
+  int64_t fragments_stitched = 0;   ///< Assembled by copying pages.
+  int64_t fragments_reencoded = 0;  ///< Assembled by decoding and encoding again.
+  int64_t bytes_assembled = 0;      ///< Size of the data files made.
+  int64_t bytes_copied = 0;         ///< Bytes written by assembly.
   int64_t commits = 0;
   int64_t retries = 0;
   int64_t worker_deaths = 0;

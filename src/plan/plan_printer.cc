@@ -24,12 +24,13 @@ std::string PrintPlan(const BackfillSpec& spec, const Plan& plan) {
   text << "\n  rows          " << plan.rows_total << " selected, " << plan.rows_resumed << " of them in checkpoints\n";
   text << "  tasks         " << plan.tasks.size() << " of about " << plan.task_rows << " rows\n";
   text << "  workers       " << plan.workers << " process(es) x " << spec.intra_applier_concurrency << " thread(s)\n";
-  const int64_t commits = !spec.commit_granularity
-                              ? (plan.fragments.empty() ? 0 : 1)
-                              : (static_cast<int64_t>(plan.fragments.size()) + *spec.commit_granularity - 1) /
-                                    *spec.commit_granularity;
+  const int64_t commits =
+      !spec.commit_granularity
+          ? (plan.fragments.empty() ? 0 : 1)
+          : (static_cast<int64_t>(plan.fragments.size()) + *spec.commit_granularity - 1) / *spec.commit_granularity;
   text << "  commits       at most " << commits << "\n";
-  if (const std::string advice = FragmentAdvice(spec, plan); !advice.empty()) text << "  note          " << advice << "\n";
+  if (const std::string advice = FragmentAdvice(spec, plan); !advice.empty())
+    text << "  note          " << advice << "\n";
   return text.str();
 }
 

@@ -19,9 +19,9 @@ namespace leman {
 struct FragmentPlan {
   FragmentInfo fragment;
   Selection selection = Selection::kAll;
-  std::string filter;         ///< With Selection::kFilter: the SQL that selects.
+  std::string filter;  ///< With Selection::kFilter: the SQL that selects.
   std::string fragment_key;
-  DoneRecord record;          ///< What the new data file's name will say.
+  DoneRecord record;  ///< What the new data file's name will say.
   int64_t rows_selected = 0;
   std::vector<StoredCheckpoint> checkpoints;  ///< Found, usable, in row order.
 

@@ -160,7 +160,8 @@ TEST(Planner, TasksOfSeveralFragmentsAreInterleaved) {
   EXPECT_EQ(order, (std::vector<int64_t>{0, 1, 0, 1, 2, 2}));
   spec.task_shuffle_diversity = 1;
   order.clear();
-  for (const Task& task : MakePlan(spec, Fragments(2, 40000), {}, {}).tasks) order.push_back(task.pieces[0].fragment_id);
+  for (const Task& task : MakePlan(spec, Fragments(2, 40000), {}, {}).tasks)
+    order.push_back(task.pieces[0].fragment_id);
   EXPECT_EQ(order, (std::vector<int64_t>{0, 0, 1, 1}));
 }
 

@@ -252,8 +252,8 @@ void Scheduler::SplitForIdle(int64_t now_ns, Commands& commands) {
   int64_t total_ns = 0;
   for (const auto& [remaining, entry] : candidates) total_ns += remaining;
   const auto busy = static_cast<int64_t>(workers_.size()) * options_.threads_per_worker - IdleThreads();
-  const int64_t worthwhile = total_ns / options_.split_above_ns - busy - IdleThreads() -
-                             int64_t{starting_} * options_.threads_per_worker;
+  const int64_t worthwhile =
+      total_ns / options_.split_above_ns - busy - IdleThreads() - int64_t{starting_} * options_.threads_per_worker;
   StartMore(worthwhile, commands);
   int64_t idle = IdleThreads();
   for (const auto& [remaining, entry] : candidates) {

@@ -15,8 +15,8 @@ namespace leman {
 struct SchedulerOptions {
   int32_t max_workers = 8;
   int32_t threads_per_worker = 1;
-  int32_t max_attempts = 3;        ///< Worker deaths on a task before it is bisected.
-  int32_t max_failed_starts = 3;   ///< Workers in a row that die before they are ready.
+  int32_t max_attempts = 3;              ///< Worker deaths on a task before it is bisected.
+  int32_t max_failed_starts = 3;         ///< Workers in a row that die before they are ready.
   int64_t split_above_ns = 300'000'000;  ///< A task is split for an idle worker if it has longer than this to go.
 };
 

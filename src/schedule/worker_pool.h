@@ -12,7 +12,8 @@ namespace leman {
 class WorkerPool {
  public:
   virtual ~WorkerPool() = default;
-  /// Starts a worker and returns a stream socket, owned by the caller, on which it will say hello. Does not wait for it.
+  /// Starts a worker and returns a stream socket, owned by the caller, on which it will say hello. Does not wait for
+  /// it.
   virtual Result<int> Start(WorkerId worker) = 0;
   /// Ends the process `pid` of a worker at once; harmless if it is gone.
   virtual void Kill(int64_t pid) = 0;

@@ -16,7 +16,8 @@ class TableSnapshot {
   virtual ~TableSnapshot() = default;
   /// All fragments of the version in table order. Reads metadata only.
   virtual Result<std::vector<FragmentInfo>> Fragments() = 0;
-  /// How many live rows `filter` (the table's SQL) selects in each of `fragment_ids`; a fragment with none may be absent.
+  /// How many live rows `filter` (the table's SQL) selects in each of `fragment_ids`; a fragment with none may be
+  /// absent.
   virtual Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                            const std::vector<int64_t>& fragment_ids) = 0;
   /// From now on this is the newest version of the table; returns it.

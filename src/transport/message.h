@@ -22,7 +22,7 @@ constexpr int64_t kProtocolVersion = 1;
 struct SetupMessage {
   int64_t protocol = kProtocolVersion;
   int64_t worker = 0;
-  std::string name;             ///< Unique among all workers that ever wrote checkpoints of this computation.
+  std::string name;  ///< Unique among all workers that ever wrote checkpoints of this computation.
   std::string table_root;
   std::string checkpoint_folder;
   int64_t threads = 1;
@@ -33,7 +33,7 @@ struct SetupMessage {
   std::optional<int64_t> checkpoint_rows;
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;
-  std::string host_payload;     ///< For the worker's host: the function and how to open the table; opaque here.
+  std::string host_payload;  ///< For the worker's host: the function and how to open the table; opaque here.
 };
 
 struct AssignMessage {
@@ -84,9 +84,9 @@ struct SetupFailedMessage {
   Error error;
 };
 
-using Message = std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage,
-                             ProgressMessage, CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage,
-                             SetupFailedMessage>;
+using Message =
+    std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage, ProgressMessage,
+                 CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage, SetupFailedMessage>;
 
 /// A frame: u32 payload length, u8 type, payload.
 std::string EncodeFrame(const Message& message);

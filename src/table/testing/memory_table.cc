@@ -90,8 +90,12 @@ void MemoryTable::FailNextCommit(ErrorKind kind, bool happened) {
 }
 
 FragmentInfo MemoryTable::InfoOf(int64_t id, const Fragment& fragment) const {
-  return {id, static_cast<int64_t>(fragment.x.size()), static_cast<int64_t>(fragment.deleted.size()),
-          fragment.input_file, fragment.input_file, fragment.output_file};
+  return {id,
+          static_cast<int64_t>(fragment.x.size()),
+          static_cast<int64_t>(fragment.deleted.size()),
+          fragment.input_file,
+          fragment.input_file,
+          fragment.output_file};
 }
 
 Result<std::vector<FragmentInfo>> MemoryTable::Fragments() {

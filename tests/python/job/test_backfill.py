@@ -55,7 +55,12 @@ def column(table: leman.Table, name: str) -> list[object]:
 
 @pytest.mark.parametrize(
     ("function", "expected"),
-    [(plus_one, lambda x: x + 1), (doubled, lambda x: 2 * x), (whole_row, lambda x: x + 7), (Offset(5), lambda x: x + 5)],
+    [
+        (plus_one, lambda x: x + 1),
+        (doubled, lambda x: 2 * x),
+        (whole_row, lambda x: x + 7),
+        (Offset(5), lambda x: x + 5),
+    ],
 )
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_every_kind_of_function_fills_every_row(numbers: leman.Table, function, expected, concurrency: int) -> None:

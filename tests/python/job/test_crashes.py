@@ -163,7 +163,7 @@ def test_a_row_that_kills_its_worker_fails_the_job_and_is_named(db: leman.Connec
         return x
 
     table.add_columns({"y": poison})
-    with pytest.raises(leman.WorkerCrashError, match="row 37 of fragment 0.*exited with code 11"):
+    with pytest.raises(leman.WorkerCrashError, match=r"row 37 of fragment 0.*exited with code 11"):
         table.backfill("y", concurrency=2)
 
 
