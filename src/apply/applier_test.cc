@@ -201,14 +201,16 @@ TEST(BatchCutter, KeepsLargeOutputsWithinTheirMemory) {
   EXPECT_LE(cutter.NextCallRows(), 32);
 }
 
-TEST(BatchCutter, BytesCutOnlyWhatTookTime) {
+TEST(BatchCutter, CutsAfterTimeOrVeryManyBytes) {
   BatchCutter cutter(CutOptions{});
-  cutter.OnCall(100, 500'000'000, 200 << 20);
+  cutter.OnCall(100, 4'900'000'000, 200 << 20);
   EXPECT_FALSE(cutter.CheckpointDue());
-  cutter.OnCall(100, 600'000'000, 1);
+  cutter.OnCall(100, 200'000'000, 1);
   EXPECT_TRUE(cutter.CheckpointDue());
   cutter.OnCheckpoint();
   EXPECT_FALSE(cutter.CheckpointDue());
+  cutter.OnCall(100, 1, 1LL << 30);
+  EXPECT_TRUE(cutter.CheckpointDue());
 }
 
 }  // namespace

@@ -37,8 +37,7 @@ bool BatchCutter::CheckpointDue() const {
   if (options_.checkpoint_rows) return rows_ >= *options_.checkpoint_rows;
   if (options_.max_checkpoint_rows && rows_ >= *options_.max_checkpoint_rows) return true;
   if (options_.min_checkpoint_rows && rows_ < *options_.min_checkpoint_rows) return false;
-  return elapsed_ns_ >= options_.checkpoint_ns || bytes_ >= options_.max_checkpoint_bytes ||
-         (bytes_ >= options_.checkpoint_bytes && elapsed_ns_ >= options_.checkpoint_bytes_after_ns);
+  return elapsed_ns_ >= options_.checkpoint_ns || bytes_ >= options_.checkpoint_bytes;
 }
 
 void BatchCutter::OnCheckpoint() { rows_ = elapsed_ns_ = bytes_ = 0; }

@@ -15,11 +15,10 @@ struct CutOptions {
   std::optional<int64_t> checkpoint_rows;  ///< Cut exactly here (S9); else by time and bytes.
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;
+  /// Bounds what a dead worker loses. Bytes alone do not: what took no time is cheap to compute again, and one
+  /// checkpoint a fragment needs no copy.
   int64_t checkpoint_ns = 5'000'000'000;
-  int64_t checkpoint_bytes = 128LL << 20;
-  /// Bytes alone cut only after this time: what is computed faster is cheaper to lose than to put together.
-  int64_t checkpoint_bytes_after_ns = 1'000'000'000;
-  int64_t max_checkpoint_bytes = 1LL << 30;
+  int64_t checkpoint_bytes = 1LL << 30;
 };
 
 /// Pure; told what each call took. One per task.
