@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/local_object_store.h"
 #include "python_error.h"
 #include "scalar/scalar_caller.h"
 
@@ -145,6 +146,17 @@ class PythonMerger final : public ArrayMerger {
   SharedObject merge_;
 };
 
+// (row, type, message, traceback, attempts) of python/leman/row_policy.py.
+std::vector<SkippedRow> SkippedFrom(const nb::object& rows) {
+  std::vector<SkippedRow> skipped;
+  for (const nb::handle item : rows) {
+    const auto row = nb::borrow<nb::tuple>(item);
+    skipped.push_back({0, nb::cast<int64_t>(row[0]), nb::cast<std::string>(row[1]), nb::cast<std::string>(row[2]),
+                       nb::cast<std::string>(row[3]), nb::cast<int64_t>(row[4])});
+  }
+  return skipped;
+}
+
 class BatchUdf final : public Udf {
  public:
   BatchUdf(std::shared_ptr<Shared> shared, OwnedSchema inputs)
@@ -158,22 +170,28 @@ class BatchUdf final : public Udf {
     try {
       const nb::object batch = shared_->exchange.ToRecordBatch(std::move(inputs), *inputs_.get());
       const nb::object mask = selected == nullptr ? nb::none() : nb::object(MaskBytes(*selected));
-      return ArrowExchange::FromArray(apply_.get()(batch, mask));
+      const nb::object applied = apply_.get()(batch, mask);
+      skipped_ = SkippedFrom(applied[1]);
+      return ArrowExchange::FromArray(applied[0]);
     } catch (nb::python_error& exception) {
       return UserErrorOf(exception, name_);
     }
   }
+  std::vector<SkippedRow> TakeSkipped() override { return std::exchange(skipped_, {}); }
 
  private:
   std::shared_ptr<Shared> shared_;
   OwnedSchema inputs_;
   SharedObject apply_;
   std::string name_;
+  std::vector<SkippedRow> skipped_;
 };
 
 class ScalarUdf final : public Udf {
  public:
-  explicit ScalarUdf(std::unique_ptr<ScalarCaller> caller) : caller_(std::move(caller)) {}
+  /// `policy`: a RowPolicy, or none where every failure fails the job.
+  ScalarUdf(std::unique_ptr<ScalarCaller> caller, nb::object policy)
+      : caller_(std::move(caller)), has_policy_(!policy.is_none()), policy_(std::move(policy)) {}
   ~ScalarUdf() override {
     const nb::gil_scoped_acquire gil;
     caller_.reset();
@@ -183,11 +201,38 @@ class ScalarUdf final : public Udf {
 
   Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
     const nb::gil_scoped_acquire gil;
-    return caller_->Call(*inputs.get(), selected == nullptr ? nullptr : selected->data(), failed_row);
+    const uint8_t* mask = selected == nullptr ? nullptr : selected->data();
+    if (!has_policy_) return caller_->Call(*inputs.get(), mask, failed_row);
+    try {
+      auto result = caller_->Call(*inputs.get(), mask, failed_row,
+                                  [this](int64_t row, const Error&, const UserException& exception) {
+                                    return Decide(row, exception);
+                                  });
+      skipped_ = SkippedFrom(policy_.get().attr("take_skipped")());
+      return result;
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
   }
+  std::vector<SkippedRow> TakeSkipped() override { return std::exchange(skipped_, {}); }
 
  private:
+  RowAction Decide(int64_t row, const UserException& exception) {
+    const nb::object error = nb::borrow(exception.object.get());
+    switch (nb::cast<int>(policy_.get().attr("on_row")(row, error, exception.traceback))) {
+      case 1:
+        return RowAction::kNull;
+      case 2:
+        return RowAction::kRetry;
+      default:
+        return RowAction::kFail;
+    }
+  }
+
   std::unique_ptr<ScalarCaller> caller_;
+  bool has_policy_;
+  SharedObject policy_;
+  std::vector<SkippedRow> skipped_;
 };
 
 Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs) {
@@ -201,12 +246,15 @@ Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, Owne
   LEMAN_ASSIGN_OR_RETURN(auto caller,
                          ScalarCaller::Make(callable.ptr(), *inputs.get(), *shared->output_type.get(),
                                             nb::cast<std::vector<bool>>(shared->session.attr("skip_null")), forms));
-  return std::unique_ptr<Udf>(std::make_unique<ScalarUdf>(std::move(caller)));
+  nb::object policy = shared->session.attr("row_policy")();
+  if (!nb::cast<bool>(policy.attr("decides"))) policy = nb::none();
+  return std::unique_ptr<Udf>(std::make_unique<ScalarUdf>(std::move(caller), std::move(policy)));
 }
 
 }  // namespace
 
 Status PythonWorkerHost::SetUp(const SetupMessage& setup) {
+  table_root_ = setup.table_root;
   const nb::gil_scoped_acquire gil;
   try {
     session_ = session_class_(nb::bytes(setup.host_payload.data(), setup.host_payload.size()));
@@ -225,6 +273,7 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     shared->session = session_;
     shared->output_type = ArrowExchange::FromField(session_.attr("output_field"));
     ThreadTools tools;
+    tools.store = std::make_unique<LocalObjectStore>(table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
     tools.writer = std::make_unique<PythonWriter>(shared);

@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 
 #include <memory>
+#include <string>
 
 #include "arrow_exchange.h"
 #include "job/worker.h"
@@ -23,6 +24,7 @@ class PythonWorkerHost final : public WorkerHost {
  private:
   nanobind::object session_class_;
   nanobind::object session_;
+  std::string table_root_;
 };
 
 }  // namespace leman::python

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "apply/applier.h"
-#include "io/local_object_store.h"
 #include "transport/channel.h"
 
 namespace leman {
@@ -97,10 +96,10 @@ CutOptions CutOf(const SetupMessage& setup) {
 // One thread: takes tasks and runs them until the inbox closes.
 void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, ClientChannel& channel, TaskInbox& inbox,
               Clock& clock) {
-  LocalObjectStore store(setup.table_root);
-  CheckpointStore checkpoints(store, setup.checkpoint_folder);
-  Applier applier({*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock, *tools.output_type.get()},
-                  CutOf(setup), setup.input_columns, setup.name + "-" + std::to_string(thread), setup.table_root);
+  CheckpointStore checkpoints(*tools.store, setup.checkpoint_folder);
+  Applier applier(
+      {*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock, *tools.output_type.get()},
+      CutOf(setup), setup.input_columns, setup.name + "-" + std::to_string(thread), setup.table_root);
   while (auto assigned = inbox.Pop()) {
     TaskOrder order{assigned->task, assigned->fragment_keys, assigned->filter, assigned->with_deleted_rows};
     TaskReporter reporter(channel, inbox, order.task);

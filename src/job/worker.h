@@ -7,6 +7,7 @@
 #include "apply/udf.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "io/object_store.h"
 #include "model/arrow_c_data.h"
 #include "table/batch_reader.h"
 #include "table/column_writer.h"
@@ -20,6 +21,7 @@ struct ThreadTools {
   std::unique_ptr<Udf> udf;
   std::unique_ptr<ArrayMerger> merger;
   std::unique_ptr<ColumnWriter> writer;
+  std::unique_ptr<ObjectStore> store;  ///< Rooted at the table; checkpoints are published in it.
   OwnedSchema output_type;
 };
 
@@ -31,7 +33,8 @@ class WorkerHost {
   virtual Status SetUp(const SetupMessage& setup) = 0;
   /// Called once for each thread, on that thread.
   virtual Result<ThreadTools> MakeThreadTools() = 0;
-  /// The coordinator is gone: end the process, whatever the function is doing. Called on any thread; in tests it may return.
+  /// The coordinator is gone: end the process, whatever the function is doing. Called on any thread; in tests it may
+  /// return.
   virtual void OnCoordinatorGone() = 0;
 };
 
