@@ -21,20 +21,21 @@ Result<CommitOutcome> Committer::Commit(std::vector<FragmentUpdate> updates,
   CommitOutcome outcome;
   const CommitMark mark{job_id_, ++sequence_};
   int64_t pause_ns = kFirstPauseNs;
+  int64_t first_version = -1;
   for (int attempt = 1;; ++attempt) {
     LEMAN_ASSIGN_OR_RETURN(const int64_t version, table_.LatestVersion());
+    if (first_version < 0) first_version = version;
+    if (outcome.uncertain && version != first_version) {
+      // A request whose answer was lost may arrive late: what looks like another's change may be this very commit.
+      LEMAN_ASSIGN_OR_RETURN(const auto found, table_.FindMark(first_version, mark));
+      if (found) return Committed(*found, -1, updates, std::move(outcome));
+    }
     if (version != known_version_) {
       LEMAN_ASSIGN_OR_RETURN(updates, DropChanged(version, std::move(updates), expected, outcome));
       if (updates.empty()) return outcome;
     }
-    const Result<int64_t> committed = TryCommit(version, updates, mark);
-    if (committed.ok()) {
-      // Others may have committed between: then the next commit looks again.
-      known_version_ = *committed == version + 1 ? *committed : version;
-      outcome.version = *committed;
-      for (const FragmentUpdate& update : updates) outcome.committed.push_back(update.fragment_id);
-      return outcome;
-    }
+    const Result<int64_t> committed = TryCommit(version, updates, mark, outcome);
+    if (committed.ok()) return Committed(*committed, version, updates, std::move(outcome));
     const ErrorKind kind = committed.error().kind;
     if (kind != ErrorKind::kConflict && kind != ErrorKind::kRetryable) return committed.error();
     ++outcome.conflicts;
@@ -45,6 +46,15 @@ Result<CommitOutcome> Committer::Commit(std::vector<FragmentUpdate> updates,
     clock_.SleepNs(pause_ns);
     pause_ns = std::min(pause_ns * 2, kLongestPauseNs);
   }
+}
+
+CommitOutcome Committer::Committed(int64_t version, int64_t looked_at, const std::vector<FragmentUpdate>& updates,
+                                   CommitOutcome outcome) {
+  // Others may have committed between: then the next commit looks again.
+  known_version_ = version == looked_at + 1 ? version : looked_at;
+  outcome.version = version;
+  for (const FragmentUpdate& update : updates) outcome.committed.push_back(update.fragment_id);
+  return outcome;
 }
 
 Result<std::vector<FragmentUpdate>> Committer::DropChanged(int64_t version, std::vector<FragmentUpdate> updates,
@@ -68,15 +78,16 @@ Result<std::vector<FragmentUpdate>> Committer::DropChanged(int64_t version, std:
 }
 
 Result<int64_t> Committer::TryCommit(int64_t version, const std::vector<FragmentUpdate>& updates,
-                                     const CommitMark& mark) {
+                                     const CommitMark& mark, CommitOutcome& outcome) {
   Result<int64_t> committed = table_.Commit(version, updates, mark);
   if (committed.ok() || committed.error().kind != ErrorKind::kUnknownOutcome) return committed;
-  // The answer was lost: only the table knows. A mark decides; no mark means that it did not happen.
+  // The answer was lost: only the table knows. A mark decides; no mark means that it has not happened so far.
+  outcome.uncertain = true;
   const auto found = table_.FindMark(version, mark);
   if (!found.ok()) {
     return MakeError(ErrorKind::kUnknownOutcome, "whether commit ", mark.sequence, " of job ", mark.job_id,
-                     " happened is not known: ", committed.error().message, "; and asking failed: ",
-                     found.error().message);
+                     " happened is not known: ", committed.error().message,
+                     "; and asking failed: ", found.error().message);
   }
   if (found->has_value()) return **found;
   return MakeError(ErrorKind::kRetryable, committed.error().message);

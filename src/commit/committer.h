@@ -15,14 +15,15 @@
 namespace leman {
 
 struct CommitOutcome {
-  int64_t version = 0;                 ///< The table version after it; 0 if nothing was committed.
-  std::vector<int64_t> committed;      ///< Fragments now visible.
-  std::vector<int64_t> conflicted;     ///< Fragments that others changed: plan them again on the new version.
-  int64_t conflicts = 0;               ///< Times the table said no and was asked again.
+  int64_t version = 0;              ///< The table version after it; 0 if nothing was committed.
+  std::vector<int64_t> committed;   ///< Fragments now visible.
+  std::vector<int64_t> conflicted;  ///< Fragments that others changed: plan them again on the new version.
+  int64_t conflicts = 0;            ///< Times the table said no and was asked again.
+  bool uncertain = false;           ///< An answer was lost on the way: a file that was offered may still be taken.
 };
 
-/// Commits of one job, one at a time. Before each commit, if the table has moved, the fragments are looked at again: rows,
-/// input files and our own column must be as planned, since the table format checks none of it.
+/// Commits of one job, one at a time. Before each commit, if the table has moved, the fragments are looked at again:
+/// rows, input files and our own column must be as planned, since the table format checks none of it.
 class Committer {
  public:
   /// `table` and `clock` outlive this. `read_version` is the version that was planned on.
@@ -34,10 +35,13 @@ class Committer {
   Result<CommitOutcome> Commit(std::vector<FragmentUpdate> updates, const std::map<int64_t, FragmentInfo>& expected);
 
  private:
+  CommitOutcome Committed(int64_t version, int64_t looked_at, const std::vector<FragmentUpdate>& updates,
+                          CommitOutcome outcome);
   Result<std::vector<FragmentUpdate>> DropChanged(int64_t version, std::vector<FragmentUpdate> updates,
                                                   const std::map<int64_t, FragmentInfo>& expected,
                                                   CommitOutcome& outcome);
-  Result<int64_t> TryCommit(int64_t version, const std::vector<FragmentUpdate>& updates, const CommitMark& mark);
+  Result<int64_t> TryCommit(int64_t version, const std::vector<FragmentUpdate>& updates, const CommitMark& mark,
+                            CommitOutcome& outcome);
 
   TableTransaction& table_;
   Clock& clock_;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <utility>
+
 #include "commit/commit_queue.h"
 #include "io/memory_object_store.h"
 #include "table/testing/memory_table.h"
@@ -82,6 +85,45 @@ TEST_F(CommitterTest, ALostRequestIsSentAgain) {
 TEST_F(CommitterTest, AnErrorThatTryingAgainCannotMendIsReturned) {
   table_.FailNextCommit(ErrorKind::kInvalidArgument, false);
   EXPECT_EQ(Commit({0}).error().kind, ErrorKind::kInvalidArgument);
+}
+
+// The first commit is not answered and happens only after somebody has looked for it.
+class LateTable final : public TableTransaction {
+ public:
+  explicit LateTable(testing::MemoryTable& table) : table_(table) {}
+
+  Result<int64_t> LatestVersion() override { return table_.LatestVersion(); }
+  Result<std::vector<FragmentInfo>> Inspect(int64_t version, const std::vector<int64_t>& ids) override {
+    return table_.Inspect(version, ids);
+  }
+  Result<int64_t> Commit(int64_t version, const std::vector<FragmentUpdate>& updates, const CommitMark& mark) override {
+    if (++commits > 1) return table_.Commit(version, updates, mark);
+    late_ = [=, this] { (void)table_.Commit(version, updates, mark); };
+    return MakeError(ErrorKind::kUnknownOutcome, "connection lost");
+  }
+  Result<std::optional<int64_t>> FindMark(int64_t since_version, const CommitMark& mark) override {
+    const auto found = table_.FindMark(since_version, mark);
+    if (late_) std::exchange(late_, nullptr)();
+    return found;
+  }
+  Status MarkDone(const std::string&) override { return Ok(); }
+  int commits = 0;
+
+ private:
+  testing::MemoryTable& table_;
+  std::function<void()> late_;
+};
+
+TEST_F(CommitterTest, ARequestThatArrivesLateIsNotTakenForTheChangeOfAnother) {
+  LateTable late(table_);
+  Committer committer(late, clock_, "job", 4);
+  const auto outcome = committer.Commit({{0, 2, "f"}, {2, 2, "f"}}, expected_);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome->committed, (std::vector<int64_t>{0, 2}));
+  EXPECT_TRUE(outcome->conflicted.empty());
+  EXPECT_TRUE(outcome->uncertain);
+  EXPECT_EQ(outcome->version, 5);
+  EXPECT_EQ(late.commits, 1);
 }
 
 TEST(CommitQueue, WaitsForEnoughFragmentsOrTheEnd) {
