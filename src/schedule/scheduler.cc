@@ -109,7 +109,15 @@ Scheduler::Commands Scheduler::OnProgress(WorkerId worker, TaskId task, int32_t 
 bool Scheduler::OnCheckpoint(TaskId task, int32_t attempt, const RowRange& range) {
   if (task < 0 || task >= static_cast<TaskId>(tasks_.size())) return false;
   TaskEntry& entry = tasks_[static_cast<size_t>(task)];
-  if (entry.state != TaskState::kAssigned || entry.task.attempt != attempt) return false;
+  if (entry.state != TaskState::kAssigned || entry.task.attempt != attempt || range.rows() <= 0) return false;
+  const auto holds = [&range](const RowRange& piece) {
+    return piece.fragment_id == range.fragment_id && piece.start <= range.start && range.end <= piece.end;
+  };
+  const auto overlaps = [&range](const RowRange& other) {
+    return other.fragment_id == range.fragment_id && other.start < range.end && range.start < other.end;
+  };
+  if (std::none_of(entry.task.pieces.begin(), entry.task.pieces.end(), holds)) return false;
+  if (std::any_of(entry.checkpointed.begin(), entry.checkpointed.end(), overlaps)) return false;
   entry.checkpointed.push_back(range);
   return true;
 }

@@ -33,7 +33,8 @@ class Scheduler {
   Commands OnWorkerReady(WorkerId worker);
   /// A worker has finished `rows_done` rows of a task, in order, checkpointed or not.
   Commands OnProgress(WorkerId worker, TaskId task, int32_t attempt, int64_t rows_done, int64_t now_ns);
-  /// Returns whether the checkpoint belongs to the current attempt; a stale one is valid but not counted.
+  /// Returns whether the checkpoint counts: it belongs to the current attempt, lies in one piece of the task, and holds
+  /// no row that counts already.
   bool OnCheckpoint(TaskId task, int32_t attempt, const RowRange& range);
   Commands OnTaskDone(WorkerId worker, TaskId task, int32_t attempt);
   /// The worker keeps the first `kept_rows` rows of the task; the rest becomes a task of its own.
@@ -43,6 +44,10 @@ class Scheduler {
   Commands OnTick(int64_t now_ns);
 
   [[nodiscard]] bool finished() const { return tasks_done_ == static_cast<int64_t>(tasks_.size()); }
+  /// Whether `worker` has this attempt of `task` now.
+  [[nodiscard]] bool IsCurrent(WorkerId worker, TaskId task, int32_t attempt) {
+    return Current(worker, task, attempt) != nullptr;
+  }
   [[nodiscard]] int64_t tasks_total() const { return static_cast<int64_t>(tasks_.size()); }
   [[nodiscard]] int64_t tasks_done() const { return tasks_done_; }
   [[nodiscard]] int64_t retries() const { return retries_; }

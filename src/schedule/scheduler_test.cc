@@ -50,6 +50,20 @@ TEST(Scheduler, HandsOutTasksAndFinishes) {
   EXPECT_TRUE(scheduler.finished());
 }
 
+TEST(Scheduler, CountsNoRowTwiceAndNoneOutsideTheTask) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 10}, {1, 0, 10}})});
+  scheduler.Start();
+  scheduler.OnWorkerReady(1);
+  EXPECT_TRUE(scheduler.OnCheckpoint(0, 1, {0, 0, 5}));
+  EXPECT_FALSE(scheduler.OnCheckpoint(0, 1, {0, 0, 5}));
+  EXPECT_FALSE(scheduler.OnCheckpoint(0, 1, {0, 4, 8}));
+  EXPECT_FALSE(scheduler.OnCheckpoint(0, 1, {0, 5, 11}));
+  EXPECT_FALSE(scheduler.OnCheckpoint(0, 1, {2, 0, 5}));
+  EXPECT_FALSE(scheduler.OnCheckpoint(0, 1, {0, 7, 7}));
+  EXPECT_TRUE(scheduler.OnCheckpoint(0, 1, {1, 0, 5}));
+  EXPECT_TRUE(scheduler.OnCheckpoint(0, 1, {0, 5, 10}));
+}
+
 TEST(Scheduler, ATaskIsNotDoneWithoutItsCheckpoints) {
   Scheduler scheduler(Options(1), {TaskOf({{0, 0, 10}})});
   scheduler.Start();
