@@ -33,11 +33,11 @@ Status CheckpointStore::Remove(const std::vector<std::string>& file_names) {
   return Ok();
 }
 
-Result<int64_t> CheckpointStore::RemoveTemporaries() {
+Result<int64_t> CheckpointStore::RemoveTemporaries(const std::string& writers) {
   LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectMeta> objects, store_.List(folder_));
   int64_t removed = 0;
   for (const ObjectMeta& object : objects) {
-    if (!object.name.starts_with(kTemporaryPrefix)) continue;
+    if (!object.name.starts_with(std::string(kTemporaryPrefix) + writers)) continue;
     LEMAN_RETURN_IF_ERROR(store_.Delete(KeyOf(object.name)));
     ++removed;
   }

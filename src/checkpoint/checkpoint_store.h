@@ -36,8 +36,8 @@ class CheckpointStore {
   Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key);
   /// Removes checkpoints; those already gone do not matter.
   Status Remove(const std::vector<std::string>& file_names);
-  /// Removes what writers left unpublished. Only while no writer of this computation runs.
-  Result<int64_t> RemoveTemporaries();
+  /// Removes what the writers whose names begin with `writers` left unpublished; none of them runs any more.
+  Result<int64_t> RemoveTemporaries(const std::string& writers);
 
  private:
   ObjectStore& store_;

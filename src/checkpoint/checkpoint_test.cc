@@ -41,7 +41,9 @@ TEST(CheckpointStore, LeftoversOfDeadWritersAreRemoved) {
   CheckpointStore store(objects, "c");
   ASSERT_TRUE(objects.Put(store.TemporaryKey("dead", 1), "half").ok());
   ASSERT_TRUE(objects.Put("c/" + CheckpointFileName({1, 0, 5}, kKey), "whole").ok());
-  EXPECT_EQ(*store.RemoveTemporaries(), 1);
+  ASSERT_TRUE(objects.Put(store.TemporaryKey("alive", 1), "half").ok());
+  EXPECT_EQ(*store.RemoveTemporaries("dead"), 1);
+  EXPECT_TRUE(*objects.Exists(store.TemporaryKey("alive", 1)));
   EXPECT_EQ(store.List()->size(), 1U);
 }
 

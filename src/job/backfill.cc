@@ -1,5 +1,9 @@
 #include "job/backfill.h"
 
+#include <unistd.h>
+
+#include <random>
+
 #include "job/job_loop.h"
 
 namespace leman {
@@ -29,41 +33,49 @@ Result<Plan> MakePlanOn(const BackfillSpec& spec, TableSnapshot& snapshot, Check
   return MakePlan(spec, fragments, selected, CheckpointIndex(std::move(stored)));
 }
 
-// A job's progress across its rounds.
+// Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
+std::string NameOfWriters() {
+  std::random_device random;
+  return std::to_string(::getpid()) + "x" + std::to_string(random());
+}
+
+// A job across its rounds.
 struct JobRun {
-  BackfillSpec spec;
+  BackfillSpec spec;  ///< Its read_version moves from round to round.
   JobPorts ports;
   JobLog log;
   CheckpointStore checkpoints;
-  JobResult result;
+  JobProgress progress;
+  int64_t fragments_done_before = 0;
 
   JobRun(const BackfillSpec& request, JobPorts job_ports)
       : spec(request),
         ports(job_ports),
-        log(spec, ports.store, ports.clock),
-        checkpoints(ports.store, CheckpointFolder(request)) {}
+        log(request, ports.store, ports.clock),
+        checkpoints(ports.store, CheckpointFolder(request)) {
+    progress.writers = NameOfWriters();
+  }
 };
 
 // One round: plan on the present version, carry the plan out. Returns whether fragments are left to plan again.
 Result<bool> RunRound(JobRun& run, bool first) {
   const int64_t start_ns = run.ports.clock.MonotonicNs();
   LEMAN_ASSIGN_OR_RETURN(const Plan plan, MakePlanOn(run.spec, run.ports.snapshot, run.checkpoints));
-  JobMetrics& metrics = run.result.metrics;
+  JobMetrics& metrics = run.progress.metrics;
   metrics.plan_ns += run.ports.clock.MonotonicNs() - start_ns;
+  metrics.rows_total = metrics.rows_committed + plan.rows_total;
+  metrics.fragments_total = metrics.fragments_committed + static_cast<int64_t>(plan.fragments.size());
   if (first) {
-    metrics.rows_total = plan.rows_total;
     metrics.rows_resumed = plan.rows_resumed;
-    metrics.fragments_total = static_cast<int64_t>(plan.fragments.size());
-    run.result.fragments_done_before = plan.fragments_done;
+    run.fragments_done_before = plan.fragments_done;
     run.log.Event("planned " + std::to_string(plan.fragments.size()) + " fragment(s), " +
                   std::to_string(plan.rows_total) + " row(s), " + std::to_string(plan.tasks.size()) + " task(s); " +
                   std::to_string(plan.rows_resumed) + " row(s) found in checkpoints");
   }
   if (plan.fragments.empty()) return false;
-  JobLoop loop(run.spec, plan, run.ports, run.log, metrics, run.checkpoints);
-  LEMAN_ASSIGN_OR_RETURN(const LoopOutcome outcome, loop.Run());
-  if (outcome.version > 0) run.result.version = outcome.version;
-  return !outcome.conflicted.empty();
+  JobLoop loop(run.spec, plan, run.ports, run.log, run.progress, run.checkpoints);
+  LEMAN_ASSIGN_OR_RETURN(const int64_t again, loop.Run());
+  return again > 0;
 }
 
 Status RunRounds(JobRun& run) {
@@ -89,16 +101,18 @@ Result<Plan> PlanBackfill(const BackfillSpec& spec, JobPorts& ports) {
 
 JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
   JobRun run(spec, ports);
-  run.result.version = spec.read_version;
   run.log.ClearCancelRequest();
   run.log.Event("job started");
-  run.log.Write(JobStatus::kRunning, run.result.metrics, std::nullopt, 0, true);
+  run.log.Write(JobStatus::kRunning, run.progress.metrics, std::nullopt, 0, true);
   Status status = RunRounds(run);
   if (status.ok() && IsWholeTable(spec) && spec.done_version != spec.udf_version) {
     status = ports.transaction.MarkDone(spec.udf_version);
   }
-  (void)run.checkpoints.RemoveTemporaries();
-  JobResult& result = run.result;
+  (void)run.checkpoints.RemoveTemporaries(run.progress.writers);
+  JobResult result;
+  result.metrics = run.progress.metrics;
+  result.version = run.progress.version > 0 ? run.progress.version : spec.read_version;
+  result.fragments_done_before = run.fragments_done_before;
   if (status.ok()) {
     result.status = JobStatus::kDone;
     run.log.Event("job completed");

@@ -22,13 +22,14 @@ SchedulerOptions OptionsOf(const BackfillSpec& spec) {
 
 }  // namespace
 
-JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobMetrics& metrics,
+JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobProgress& progress,
                  CheckpointStore& checkpoints)
     : spec_(spec),
       plan_(plan),
       ports_(ports),
       log_(log),
-      metrics_(metrics),
+      progress_(progress),
+      metrics_(progress.metrics),
       checkpoints_(checkpoints),
       scheduler_(OptionsOf(spec), plan.tasks),
       commit_queue_(spec.commit_granularity),
@@ -42,11 +43,12 @@ JobLoop::~JobLoop() {
   committing_.reset();
 }
 
-Result<LoopOutcome> JobLoop::Run() {
+Result<int64_t> JobLoop::Run() {
   if (spec_.timeout_s) {
     deadline_ns_ = ports_.clock.MonotonicNs() + static_cast<int64_t>((*spec_.timeout_s - log_.duration_s()) * 1e9);
   }
   LEMAN_ASSIGN_OR_RETURN(host_payload_, ports_.host.WorkerPayload());
+  metrics_base_tasks_total_ = metrics_.tasks_total;
   metrics_base_tasks_done_ = metrics_.tasks_done;
   metrics_base_retries_ = metrics_.retries;
   Obey(scheduler_.Start());
@@ -56,14 +58,22 @@ Result<LoopOutcome> JobLoop::Run() {
     if (failure_) break;
   }
   StopWorkers();
+  Drain();
+  Tick();
+  if (failure_) return *failure_;
+  return fragments_again_;
+}
+
+void JobLoop::Drain() {
   while (assemblies_running_ > 0 || commit_running_) {
     pollfd bell{inbox_.fd(), POLLIN, 0};
     ::poll(&bell, 1, kPollMs);
     inbox_.RunAll();
   }
-  Tick();
-  if (failure_) return *failure_;
-  return outcome_;
+  // Data files that no commit was asked to take; the checkpoints that they were made of stay.
+  const auto unused = commit_queue_.TakeGroup(true, ports_.clock.MonotonicNs());
+  if (!unused) return;
+  for (const FragmentUpdate& update : *unused) (void)ports_.store.Delete("data/" + update.file_name);
 }
 
 void JobLoop::Prepare() {
@@ -72,7 +82,6 @@ void JobLoop::Prepare() {
     entry.plan = &plan;
     expected_[plan.fragment.id] = plan.fragment;
   }
-  metrics_.tasks_total += scheduler_.tasks_total();
   for (const FragmentPlan& plan : plan_.fragments) {
     for (const StoredCheckpoint& checkpoint : plan.checkpoints) AddPart(checkpoint.range, checkpoint.file_name);
   }
@@ -107,13 +116,14 @@ Status JobLoop::LoopOnce() {
 void JobLoop::Tick() {
   const int64_t now = ports_.clock.MonotonicNs();
   metrics_.workers = static_cast<int32_t>(workers_.size());
+  metrics_.tasks_total = metrics_base_tasks_total_ + scheduler_.tasks_total();
   metrics_.tasks_done = metrics_base_tasks_done_ + scheduler_.tasks_done();
   metrics_.retries = metrics_base_retries_ + scheduler_.retries();
   if (now - last_tick_ns_ >= kTickNs && !failure_) {
     last_tick_ns_ = now;
     Obey(scheduler_.OnTick(now));
   }
-  log_.Write(JobStatus::kRunning, metrics_, std::nullopt, outcome_.version, false);
+  log_.Write(JobStatus::kRunning, metrics_, std::nullopt, progress_.version, false);
 }
 
 Status JobLoop::CheckStop() {
@@ -132,6 +142,7 @@ Status JobLoop::CheckStop() {
 
 void JobLoop::Fail(Error error) {
   if (!failure_) failure_ = std::move(error);
+  failed_ = true;
 }
 
 }  // namespace leman

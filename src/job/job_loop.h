@@ -1,6 +1,7 @@
 // Carries out one plan: workers, checkpoints, assembly, commits, on one event loop.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -20,25 +21,27 @@
 
 namespace leman {
 
-/// What a plan's execution left behind.
-struct LoopOutcome {
-  int64_t version = 0;              ///< The last version this loop committed; 0: none.
-  std::vector<int64_t> conflicted;  ///< Fragments that others changed meanwhile: plan them again.
+/// What the loops of one job share.
+struct JobProgress {
+  JobMetrics metrics;
+  int64_t version = 0;  ///< The version of the job's last commit; 0: none.
+  std::string writers;  ///< What the names of all workers of this run begin with.
+  WorkerId next_worker = 1;
 };
 
 /// One use: construct, Run, destroy. The destructor leaves no worker behind.
 class JobLoop {
  public:
-  /// Everything outlives the loop. `metrics` is shared by the loops of a job.
-  JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobMetrics& metrics,
+  /// Everything outlives the loop.
+  JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobProgress& progress,
           CheckpointStore& checkpoints);
   ~JobLoop();
   JobLoop(const JobLoop&) = delete;
   JobLoop& operator=(const JobLoop&) = delete;
 
-  /// Until every fragment of the plan is committed or found conflicted, or something fails. What was checkpointed or
-  /// committed stays in either case.
-  Result<LoopOutcome> Run();
+  /// Until every fragment of the plan is committed or has to be planned again, or something fails. What was
+  /// checkpointed or committed stays in either case. Returns the number of fragments to plan again.
+  Result<int64_t> Run();
 
  private:
   struct WorkerEntry {
@@ -63,6 +66,7 @@ class JobLoop {
   void Tick();
   // job_loop_workers.cc: workers and their messages.
   void Obey(const Scheduler::Commands& commands);
+  void SendTo(WorkerId id, const Message& message);
   void StartWorkers(int32_t count);
   void Assign(const AssignTask& assign);
   void ReadWorker(WorkerId id);
@@ -75,7 +79,9 @@ class JobLoop {
   void AddPart(const RowRange& range, const std::string& file_name);
   void Assemble(FragmentEntry& fragment);
   void OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns);
+  void PlanAgain(const std::vector<int64_t>& fragment_ids);
   void CommitIfDue();
+  void Drain();
   void OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns);
   void Fail(Error error);
 
@@ -83,6 +89,7 @@ class JobLoop {
   const Plan& plan_;
   JobPorts ports_;
   JobLog& log_;
+  JobProgress& progress_;
   JobMetrics& metrics_;
   CheckpointStore& checkpoints_;
   std::string host_payload_;
@@ -92,17 +99,18 @@ class JobLoop {
   std::map<int64_t, FragmentEntry> fragments_;
   std::map<int64_t, FragmentInfo> expected_;
   std::map<WorkerId, std::unique_ptr<WorkerEntry>> workers_;
-  WorkerId next_worker_ = 1;
   int64_t deadline_ns_ = -1;
   int64_t last_tick_ns_ = 0;
   int64_t last_progress_ns_ = 0;
+  int64_t metrics_base_tasks_total_ = 0;
   int64_t metrics_base_tasks_done_ = 0;
   int64_t metrics_base_retries_ = 0;
   bool commit_running_ = false;
   int64_t assemblies_running_ = 0;
-  int64_t fragments_settled_ = 0;  ///< Committed or conflicted.
-  LoopOutcome outcome_;
+  int64_t fragments_settled_ = 0;  ///< Committed, or to be planned again.
+  int64_t fragments_again_ = 0;
   std::optional<Error> failure_;
+  std::atomic<bool> failed_ = false;  ///< For the background threads: nothing new is worth beginning.
   LoopInbox inbox_;
   // Last, so that they end before what their closures use.
   std::unique_ptr<BackgroundThreads> committing_;

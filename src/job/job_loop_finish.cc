@@ -36,7 +36,8 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
   const int64_t rows = fragment.plan->fragment.physical_rows;
   assembling_->Post([this, id, rows, parts = std::move(parts), name = fragment.file_name] {
     const int64_t start_ns = ports_.clock.MonotonicNs();
-    Result<AssembledFragment> assembled = ports_.assembler.Assemble(id, parts, rows, name);
+    Result<AssembledFragment> assembled = MakeError(ErrorKind::kCancelled, "the job is ending");
+    if (!failed_) assembled = ports_.assembler.Assemble(id, parts, rows, name);
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
     inbox_.Post([this, id, assembled = std::move(assembled), elapsed_ns]() mutable {
       OnAssembled(id, std::move(assembled), elapsed_ns);
@@ -47,6 +48,12 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
 void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns) {
   --assemblies_running_;
   metrics_.assemble_ns += elapsed_ns;
+  if (!assembled.ok() && assembled.error().kind == ErrorKind::kNotFound) {
+    // Another job on the same column has committed this fragment and removed its checkpoints, or a cleanup has.
+    log_.Event("fragment " + std::to_string(fragment_id) + " is planned again: " + assembled.error().message);
+    PlanAgain({fragment_id});
+    return;
+  }
   if (!assembled.ok()) {
     Fail(assembled.error().WithContext("fragment " + std::to_string(fragment_id) + ": data file could not be made"));
     return;
@@ -62,8 +69,13 @@ void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembl
 
 void JobLoop::CommitIfDue() {
   if (commit_running_) return;
-  const bool last = scheduler_.finished() && assemblies_running_ == 0 &&
-                    fragments_settled_ + commit_queue_.waiting() == static_cast<int64_t>(fragments_.size());
+  const bool computed = scheduler_.finished() && assemblies_running_ == 0;
+  const bool last = computed && fragments_settled_ + commit_queue_.waiting() == static_cast<int64_t>(fragments_.size());
+  if (computed && !last) {
+    // Nothing would ever happen again.
+    Fail(MakeError(ErrorKind::kInternal, "all tasks are done, but not all rows are checkpointed"));
+    return;
+  }
   auto group = commit_queue_.TakeGroup(last, ports_.clock.MonotonicNs());
   if (!group) return;
   commit_running_ = true;
@@ -75,7 +87,9 @@ void JobLoop::CommitIfDue() {
         // Confirmed: the checkpoints have done their duty. A leftover is harmless and removed by `leman clean`.
         for (const auto& [start, part] : fragments_.at(id).parts) (void)ports_.store.Delete(part.key);
       }
-      for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
+      if (!outcome->uncertain) {
+        for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
+      }
     }
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
     inbox_.Post(
@@ -97,7 +111,7 @@ void JobLoop::OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns) {
     metrics_.rows_committed += fragments_.at(id).plan->rows_selected;
   }
   if (outcome->version > 0) {
-    outcome_.version = outcome->version;
+    progress_.version = outcome->version;
     const bool all = metrics_.fragments_committed == metrics_.fragments_total;
     log_.Event((all ? "commit: " : "partial commit: ") + std::to_string(outcome->committed.size()) +
                " fragment(s), table version " + std::to_string(outcome->version));
@@ -105,8 +119,13 @@ void JobLoop::OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns) {
   if (!outcome->conflicted.empty()) {
     log_.Event(std::to_string(outcome->conflicted.size()) + " fragment(s) were changed by others; planning them again");
   }
-  outcome_.conflicted.insert(outcome_.conflicted.end(), outcome->conflicted.begin(), outcome->conflicted.end());
-  fragments_settled_ += static_cast<int64_t>(outcome->committed.size() + outcome->conflicted.size());
+  fragments_settled_ += static_cast<int64_t>(outcome->committed.size());
+  PlanAgain(outcome->conflicted);
+}
+
+void JobLoop::PlanAgain(const std::vector<int64_t>& fragment_ids) {
+  fragments_settled_ += static_cast<int64_t>(fragment_ids.size());
+  fragments_again_ += static_cast<int64_t>(fragment_ids.size());
 }
 
 }  // namespace leman

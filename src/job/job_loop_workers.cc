@@ -1,23 +1,10 @@
 // JobLoop: starting workers, listening to them, losing them.
-#include <unistd.h>
-
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "job/job_loop.h"
 
 namespace leman {
-namespace {
-
-// Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
-std::string WorkerName(WorkerId id) {
-  std::random_device random;
-  return std::to_string(::getpid()) + "x" + std::to_string(random()) + "x" + std::to_string(id);
-}
-
-}  // namespace
-
 void JobLoop::Obey(const Scheduler::Commands& commands) {
   for (const Command& command : commands) {
     if (const auto* start = std::get_if<leman::StartWorkers>(&command)) {
@@ -25,16 +12,21 @@ void JobLoop::Obey(const Scheduler::Commands& commands) {
     } else if (const auto* assign = std::get_if<AssignTask>(&command)) {
       Assign(*assign);
     } else if (const auto* shrink = std::get_if<ShrinkTask>(&command)) {
-      workers_.at(shrink->worker)->channel.Send(ShrinkMessage{shrink->task, shrink->attempt, shrink->keep_rows});
+      SendTo(shrink->worker, ShrinkMessage{shrink->task, shrink->attempt, shrink->keep_rows});
     } else if (const auto* fail = std::get_if<FailJob>(&command)) {
       Fail(fail->error);
     }
   }
 }
 
+void JobLoop::SendTo(WorkerId id, const Message& message) {
+  // The scheduler hears of a lost worker at once and takes its tasks back, so nothing is lost with the message.
+  if (const auto found = workers_.find(id); found != workers_.end()) found->second->channel.Send(message);
+}
+
 void JobLoop::StartWorkers(int32_t count) {
   for (int32_t i = 0; i < count; ++i) {
-    const WorkerId id = next_worker_++;
+    const WorkerId id = progress_.next_worker++;
     const Result<int> fd = ports_.pool.Start(id);
     if (!fd.ok()) {
       Fail(fd.error());
@@ -43,7 +35,7 @@ void JobLoop::StartWorkers(int32_t count) {
     auto worker = std::make_unique<WorkerEntry>(*fd);
     SetupMessage setup;
     setup.worker = id;
-    setup.name = WorkerName(id);
+    setup.name = progress_.writers + "x" + std::to_string(id);
     setup.table_root = spec_.table_root;
     setup.checkpoint_folder = checkpoints_.folder();
     setup.threads = spec_.intra_applier_concurrency;
@@ -68,7 +60,7 @@ void JobLoop::Assign(const AssignTask& assign) {
     message.filter = plan.filter;
     message.with_deleted_rows |= plan.fragment.deleted_rows > 0;
   }
-  workers_.at(assign.worker)->channel.Send(message);
+  SendTo(assign.worker, message);
 }
 
 void JobLoop::ReadWorker(WorkerId id) {
@@ -91,9 +83,12 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
   const int64_t now = ports_.clock.MonotonicNs();
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     workers_.at(id)->pid = hello->pid;
+    if (hello->protocol != kProtocolVersion) {
+      Fail(MakeError(ErrorKind::kUnsupported, "a worker speaks version ", hello->protocol, " of the protocol, not ",
+                     kProtocolVersion, "; install the same version of leman on both"));
+    }
   } else if (std::holds_alternative<ReadyMessage>(message)) {
-    workers_.at(id)->ready = true;
-    Obey(scheduler_.OnWorkerReady(id));
+    if (!std::exchange(workers_.at(id)->ready, true)) Obey(scheduler_.OnWorkerReady(id));
   } else if (const auto* progress = std::get_if<ProgressMessage>(&message)) {
     Obey(scheduler_.OnProgress(id, progress->task, progress->attempt, progress->rows_done, now));
   } else if (const auto* checkpoint = std::get_if<CheckpointDone>(&message)) {
@@ -110,6 +105,9 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
 }
 
 void JobLoop::OnCheckpoint(const CheckpointDone& done) {
+  const auto fragment = fragments_.find(done.range.fragment_id);
+  if (fragment == fragments_.end()) return;
+  if (done.path != CheckpointFileName(done.range, fragment->second.plan->fragment_key)) return;
   if (!scheduler_.OnCheckpoint(done.task, done.attempt, done.range)) return;
   metrics_.rows_computed += done.rows_computed;
   metrics_.checkpoint_bytes += done.size_bytes;
@@ -118,7 +116,8 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
   AddPart(done.range, done.path);
 }
 
-void JobLoop::OnTaskFailed(WorkerId, const TaskFailed& failed) {
+void JobLoop::OnTaskFailed(WorkerId id, const TaskFailed& failed) {
+  if (!scheduler_.IsCurrent(id, failed.task, failed.attempt)) return;
   const RowRange& at = failed.where;
   const std::string rows = at.rows() == 1 ? "row " + std::to_string(at.start)
                                           : "rows " + std::to_string(at.start) + " to " + std::to_string(at.end - 1);
