@@ -1,0 +1,65 @@
+// Makes the data file of one fragment of the checkpoints that cover it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace leman {
+
+/// A file of the output column for physical rows [start_row, end_row) of the fragment; see docs/formats/checkpoint.md.
+struct CheckpointFile {
+  std::string path;
+  int64_t start_row = 0;
+  int64_t end_row = 0;
+};
+
+struct AssembledFile {
+  enum class Way {
+    kLinked,     ///< It is the one checkpoint, under another name.
+    kStitched,   ///< The checkpoints' pages, as they are.
+    kReencoded,  ///< Values were decoded and encoded again.
+  };
+
+  std::string path;
+  int64_t rows = 0;
+  int64_t size_bytes = 0;
+  int64_t copied_bytes = 0;  ///< Written to storage for this: 0 when linked, all of it when encoded again.
+  int32_t column_count = 0;  ///< For the table's DataFile: column_indices are 0 to column_count - 1.
+  int major_version = 0;     ///< For the table's DataFile, which is not always what the footer says.
+  int minor_version = 0;
+  Way way = Way::kStitched;
+  std::string reencode_reason;  ///< Why kReencoded, for people.
+};
+
+/// Port: encodes the values of checkpoints again.
+class Reencoder {
+ public:
+  virtual ~Reencoder() = default;
+  /// Writes the values of `checkpoints`, in that order, into one file of the table's file version, with bounded memory.
+  /// `output_path` appears complete or not at all.
+  virtual Result<Unit> Reencode(const std::vector<CheckpointFile>& checkpoints, const std::string& output_path) = 0;
+};
+
+struct AssembleOptions {
+  int threads = 1;  ///< That copy one file.
+  /// Several checkpoints whose average is smaller are encoded again, see WorthCoalescing. 0: never.
+  int64_t coalesce_below_bytes = 8 << 20;
+  bool verify_checksum = true;                  ///< Read what was copied, and compare.
+  const std::atomic<bool>* cancel = nullptr;    ///< Looked at while copying.
+  std::function<void(int64_t bytes)> on_bytes;  ///< Progress of copying; never called twice at once.
+};
+
+/// Makes `output_path` of `checkpoints`, which cover [0, physical_rows) in row order, and verifies it. On an error
+/// nothing is left under that name and the checkpoints are as they were: kInvalidArgument for a gap or an overlap,
+/// kCorrupt for a checkpoint that is not what it should be (its path is in the message), kResourceExhausted,
+/// kCancelled, or what the reencoder returned.
+Result<AssembledFile> AssembleFragment(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows,
+                                       const std::string& output_path, Reencoder& reencoder,
+                                       const AssembleOptions& options = {});
+
+}  // namespace leman

@@ -1,0 +1,32 @@
+// Checks a finished data file before it is offered to the table, which itself checks nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "assemble/file_assembly.h"
+#include "assemble/lance_file.h"
+#include "base/result.h"
+
+namespace leman {
+
+struct AssembledExpectations {
+  LanceVersion version = LanceVersion::k2_2;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t pages = 0;
+  int64_t size_bytes = 0;
+  std::vector<CopiedPiece> pieces;  ///< Whose bytes are read and compared by checksum.
+  int threads = 1;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+/// kCorrupt, saying what is wrong, unless the file at `path` is what is expected. Returns what its tail says.
+Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected);
+
+/// The same of what was encoded again: its rows, and that its columns hold them.
+Result<LanceFile> VerifyReencoded(const std::string& path, int64_t rows);
+
+}  // namespace leman
