@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .lance_errors import HostError
+from .row_policy import RowPolicy, SkippedRow
 
 _SHOWN = 200
 
@@ -27,27 +28,43 @@ class BatchFunction:
         The user's function.
     output_type : pyarrow.DataType
         Declared type of one value.
+    policy : RowPolicy
+        What to do where the function raises.
     """
 
-    def __init__(self, name: str, kind: str, function: Callable[..., Any], output_type: pa.DataType) -> None:
+    def __init__(
+        self, name: str, kind: str, function: Callable[..., Any], output_type: pa.DataType, policy: RowPolicy
+    ) -> None:
         self._name = name
         self._kind = kind
         self._function = function
         self._type = output_type
+        self._policy = policy
 
-    def apply(self, batch: pa.RecordBatch, selected: bytes | None) -> pa.Array:
-        """Return one value a row of ``batch``; null where ``selected`` (a byte a row) is 0."""
+    def apply(self, batch: pa.RecordBatch, selected: bytes | None) -> tuple[pa.Array, list[SkippedRow]]:
+        """Return one value a row of ``batch``, null where ``selected`` (a byte a row) is 0, and the rows skipped."""
         if selected is None:
-            return self._call(batch)
+            return self._call(batch), self._policy.take_skipped()
         mask = np.frombuffer(selected, dtype=np.uint8).astype(bool)
         rows = np.flatnonzero(mask)
         if len(rows) == 0:
-            return pa.nulls(len(mask), self._type)
+            return pa.nulls(len(mask), self._type), []
         computed = self._call(batch.take(pa.array(rows)))
         positions = np.cumsum(mask) - 1
-        return computed.take(pa.array(positions, mask=~mask))
+        skipped = [(int(rows[row]), *rest) for row, *rest in self._policy.take_skipped()]
+        return computed.take(pa.array(positions, mask=~mask)), skipped
 
     def _call(self, batch: pa.RecordBatch) -> pa.Array:
+        if not self._policy.decides:
+            return self._call_part(batch)
+        parts = self._policy.apply_to_batch(
+            batch.num_rows,
+            lambda first, rows: self._call_part(batch.slice(first, rows)),
+            lambda rows: pa.nulls(rows, self._type),
+        )
+        return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+
+    def _call_part(self, batch: pa.RecordBatch) -> pa.Array:
         result = self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
         return self._checked(result, batch.num_rows)
 
@@ -90,7 +107,10 @@ class BatchFunction:
             ) from error
 
     def _cast(self, result: pa.Array) -> pa.Array:
-        if pa.types.is_floating(result.type) and pa.types.is_integer(self._type):
+        lossy = pa.types.is_floating(result.type) and pa.types.is_integer(self._type)
+        # Arrow would parse "12" as a number and print 12 as a text.
+        parsing = _is_text(result.type) != _is_text(self._type) and not pa.types.is_null(result.type)
+        if lossy or parsing:
             raise self._wrong(f"returned an array of type {result.type}", f"type {self._type}; convert it yourself")
         try:
             return result.cast(self._type, safe=True)
@@ -112,6 +132,10 @@ def merge(selected: bytes, computed: pa.Array, carried: pa.Array) -> pa.Array:
         rows = len(mask)
         positions = np.where(mask, np.arange(rows), np.arange(rows) + rows)
         return pa.concat_arrays([computed, carried]).take(pa.array(positions))
+
+
+def _is_text(data_type: pa.DataType) -> bool:
+    return pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
 
 
 def _is_small_part(array: pa.Array) -> bool:

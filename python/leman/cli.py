@@ -364,6 +364,25 @@ def job(uri: str, job_id: str) -> None:
 
 @cli.command()
 @_common
+@click.argument("table", shell_complete=_complete_table)
+@click.option("--job", "job_id", help="Only rows of this job.")
+@click.option("--column", help="Only rows of this column.")
+@click.option("--type", "error_type", help="Only this exception type, e.g. ValueError.")
+def errors(uri: str, table: str, job_id: str | None, column: str | None, error_type: str | None) -> None:
+    """List the rows that jobs skipped because the function failed on them."""
+    found = _connect(uri).open_table(table).get_errors(job_id=job_id, column_name=column, error_type=error_type)
+    if _is_json():
+        cli_output.print_json([error.as_dict() for error in found])
+        return
+    for error in found:
+        where = f"fragment {error.fragment_id} row {error.row}"
+        print(f"{error.column_name}  {where}  {error.error_type}: {error.error_message}  (job {error.job_id})")
+    if not found:
+        print("no skipped rows are recorded")
+
+
+@cli.command()
+@_common
 @click.argument("job_id")
 def cancel(uri: str, job_id: str) -> None:
     """Ask a running job to stop. What it computed is kept; the same backfill resumes it."""

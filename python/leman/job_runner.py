@@ -94,8 +94,11 @@ class _Sigterm:
 
 
 def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
+    from .row_policy import skip_limits
     from .table_files import local_path
 
+    # A described function of a plan has no matchers; a plan computes nothing.
+    max_skip_count, max_skip_fraction = skip_limits(getattr(spec.udf, "on_error", ()))
     root = local_path(spec.table_uri)
     if root is None:
         raise ValueError(
@@ -130,6 +133,8 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "num_frags": spec.num_frags,
         "skip_frags": spec.skip_frags,
         "timeout_s": spec.timeout_s,
+        "max_skip_count": max_skip_count,
+        "max_skip_fraction": max_skip_fraction,
     }
 
 

@@ -18,6 +18,7 @@ from lance.file import LanceFileWriter
 
 from .batch_call import BatchFunction
 from .lance_errors import translate
+from .row_policy import RowPolicy
 from .user_function import restore
 
 if TYPE_CHECKING:
@@ -105,7 +106,11 @@ class WorkerSession:
 
     def batch_function(self) -> BatchFunction:
         """Return what the engine calls for functions on whole batches."""
-        return BatchFunction(self.function.name, self.kind, self.callable, self.output_field.type)
+        return BatchFunction(self.function.name, self.kind, self.callable, self.output_field.type, self.row_policy())
+
+    def row_policy(self) -> RowPolicy:
+        """Return what one thread does about failing rows."""
+        return RowPolicy(self.function.on_error)
 
     def open_reader(
         self, pieces: list[tuple[int, int, int]], batch_rows: int, filter: str, with_deleted_rows: bool

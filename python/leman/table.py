@@ -17,6 +17,7 @@ from .table_files import TableFiles
 from .user_function import UserFunction, UserFunctionClass
 
 if TYPE_CHECKING:
+    from .row_errors import RowError
     import lance
     import lancedb.table
     import pyarrow as pa
@@ -342,6 +343,33 @@ class Table:
         """
         request, sink = self._prepare("backfill_async", locals())
         return BackfillHandle(request, sink)
+
+    def get_errors(
+        self, *, job_id: str | None = None, column_name: str | None = None, error_type: str | None = None
+    ) -> list[RowError]:
+        """Return the rows that jobs skipped because the function failed on them.
+
+        Parameters
+        ----------
+        job_id, column_name, error_type : str, optional
+            Only those of a job, a column, an exception type (``"ValueError"``).
+
+        Raises
+        ------
+        ValueError
+            Where ``job_id`` is none.
+        """
+        from .row_errors import read_errors
+
+        if job_id is not None:
+            job_id = check.identifier("job_id", job_id)
+        return read_errors(
+            self.connection.table_uri(self.name),
+            self.connection.storage_options,
+            job_id=job_id,
+            column_name=column_name,
+            error_type=error_type,
+        )
 
     def plan_backfill(self, col_name: str, **arguments: Any) -> Any:
         """Return what a backfill would do, in figures, without running it or loading a stored function.

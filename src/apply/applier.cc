@@ -32,6 +32,7 @@ struct Applier::TaskRun {
   int64_t file_start = 0;  // row of the piece, from its start
   int64_t file_computed = 0;
   WorkTimes times;
+  std::vector<SkippedRow> skipped;
   int64_t last_progress_ns = 0;
 
   [[nodiscard]] const RowRange& current_piece() const { return order.task.pieces[piece]; }
@@ -152,6 +153,11 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     }
     return computed.error();
   }
+  for (SkippedRow& row : ports_.udf.TakeSkipped()) {
+    row.fragment_id = run.current_piece().fragment_id;
+    row.row += run.current_piece().start + run.piece_row;
+    run.skipped.push_back(std::move(row));
+  }
   if (!filtered || *selected_rows == rows) return computed;
   return ports_.merger.Merge(mask, std::move(computed).value(), SliceColumn(batch, input_columns_, offset, rows));
 }
@@ -183,6 +189,7 @@ Status Applier::CutCheckpoint(TaskRun& run) {
                          ports_.checkpoints.Publish(run.file_key, done.range, run.order.fragment_keys[run.piece]));
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
   done.times = std::exchange(run.times, {});
+  done.skipped = std::exchange(run.skipped, {});
   run.cutter.OnCheckpoint();
   run.observer.OnCheckpoint(done);
   return Ok();

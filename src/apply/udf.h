@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "model/arrow_c_data.h"
+#include "model/task_outcome.h"
 
 namespace leman {
 
@@ -20,6 +21,9 @@ class Udf {
   /// the function returned: a wrong length or type is an error. On kUserFunction, `*failed_row` is the row of the
   /// batch, or -1 where it is not known.
   virtual Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) = 0;
+  /// The rows that the last Apply left null because they failed; `row` counts from the batch's first, the fragment is
+  /// left open.
+  virtual std::vector<SkippedRow> TakeSkipped() { return {}; }
 };
 
 class ArrayMerger {

@@ -18,6 +18,13 @@ using Json = nlohmann::ordered_json;
 
 double Seconds(int64_t ns) { return static_cast<double>(ns) / kNsPerSecond; }
 
+// At most `size` bytes of `text`, no UTF-8 character cut in two.
+std::string CutText(const std::string& text, size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80) --size;
+  return text.substr(0, size);
+}
+
 std::string FirstLine(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -105,7 +112,8 @@ JobLog::JobLog(const BackfillSpec& spec, ObjectStore& store, Clock& clock)
       store_(store),
       clock_(clock),
       launched_micros_(clock.UnixMicros()),
-      launched_ns_(clock.MonotonicNs()) {}
+      launched_ns_(clock.MonotonicNs()),
+      errors_(spec, store, clock) {}
 
 double JobLog::duration_s() const { return Seconds(clock_.MonotonicNs() - launched_ns_); }
 
@@ -135,7 +143,7 @@ std::string JobLog::Render(JobStatus status, const JobMetrics& metrics, const st
                  {"where", spec_.where ? Json(*spec_.where) : Json(nullptr)},
                  {"metrics", Metrics(metrics, duration_s())}};
   if (error) {
-    record["error"] = {{"type", ErrorTypeName(*error)}, {"message", error->message.substr(0, kMaxMessageBytes)}};
+    record["error"] = {{"type", ErrorTypeName(*error)}, {"message", CutText(error->message, kMaxMessageBytes)}};
   }
   Json events = Json::array();
   for (const auto& [micros, message] : events_) {
@@ -153,6 +161,8 @@ void JobLog::Write(JobStatus status, const JobMetrics& metrics, const std::optio
   last_write_ns_ = now_ns;
   const Status written = store_.Put("_leman/jobs/" + spec_.job_id + ".json", Render(status, metrics, error, version));
   if (!written.ok() && !write_error_) write_error_ = written.error();
+  const Status errors_written = errors_.Write();
+  if (!errors_written.ok() && !write_error_) write_error_ = errors_written.error();
 }
 
 bool JobLog::CancelRequested() {

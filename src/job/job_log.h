@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "io/object_store.h"
+#include "job/error_log.h"
 #include "model/backfill_spec.h"
 #include "model/job_state.h"
 
@@ -22,6 +23,8 @@ class JobLog {
   JobLog(const BackfillSpec& spec, ObjectStore& store, Clock& clock);
 
   void Event(const std::string& message);
+  /// Rows that were skipped; they are written beside the record.
+  void AddSkipped(const std::vector<SkippedRow>& rows) { errors_.Add(rows); }
   /// Writes the record if refresh_status_secs have passed since the last time, or if `now`.
   void Write(JobStatus status, const JobMetrics& metrics, const std::optional<Error>& error, int64_t version, bool now);
   /// Whether somebody has asked to cancel the job since the last call; looks at most once a refresh period.
@@ -45,6 +48,7 @@ class JobLog {
   int64_t last_cancel_look_ns_ = -1;
   std::vector<std::pair<int64_t, std::string>> events_;
   std::optional<Error> write_error_;
+  ErrorLog errors_;
 };
 
 /// The name of the Python exception for an error of a job, see python/leman/errors.py.

@@ -72,6 +72,7 @@ class JobLoop {
   void ReadWorker(WorkerId id);
   void OnMessage(WorkerId id, const Message& message);
   void OnCheckpoint(const CheckpointDone& done);
+  void AddSkipped(const std::vector<SkippedRow>& rows);
   void OnTaskFailed(WorkerId id, const TaskFailed& failed);
   void LoseWorker(WorkerId id, const std::string& why);
   void StopWorkers();

@@ -114,6 +114,22 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
   ++metrics_.checkpoints_written;
   metrics_.work.Add(done.times);
   AddPart(done.range, done.path);
+  AddSkipped(done.skipped);
+}
+
+void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {
+  if (rows.empty()) return;
+  metrics_.rows_skipped += static_cast<int64_t>(rows.size());
+  log_.AddSkipped(rows);
+  const std::string last = "; the last one: " + rows.back().error_type + ": " + rows.back().message;
+  if (spec_.max_skip_count && metrics_.rows_skipped > *spec_.max_skip_count) {
+    Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped, " rows were skipped, more than max_skip_count=",
+                   *spec_.max_skip_count, last));
+  } else if (spec_.max_skip_fraction && static_cast<double>(metrics_.rows_skipped) >
+                                            *spec_.max_skip_fraction * static_cast<double>(metrics_.rows_total)) {
+    Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped, " of ", metrics_.rows_total,
+                   " rows were skipped, a greater fraction than max_skip_fraction=", *spec_.max_skip_fraction, last));
+  }
 }
 
 void JobLoop::OnTaskFailed(WorkerId id, const TaskFailed& failed) {

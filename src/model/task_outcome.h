@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "model/row_range.h"
@@ -27,6 +28,16 @@ struct WorkTimes {
   }
 };
 
+/// A row whose function failed and that was left null, as the row-failure policy says.
+struct SkippedRow {
+  int64_t fragment_id = 0;
+  int64_t row = 0;  ///< Physical row of the fragment.
+  std::string error_type;
+  std::string message;
+  std::string traceback;
+  int64_t attempts = 1;
+};
+
 /// One durable checkpoint: acknowledged work, never to be computed again.
 struct CheckpointDone {
   TaskId task = 0;
@@ -36,6 +47,7 @@ struct CheckpointDone {
   int64_t rows_computed = 0;  ///< Selected rows of the range.
   int64_t size_bytes = 0;
   WorkTimes times;
+  std::vector<SkippedRow> skipped;
 };
 
 /// A task that could not go on.

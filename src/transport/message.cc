@@ -72,6 +72,26 @@ void TakeTask(Decoder& in, Named& message) {
   message.attempt = static_cast<int32_t>(in.Int());
 }
 
+void Put(Encoder& out, const SkippedRow& row) {
+  out.Int(row.fragment_id);
+  out.Int(row.row);
+  out.Text(row.error_type);
+  out.Text(row.message);
+  out.Text(row.traceback);
+  out.Int(row.attempts);
+}
+
+SkippedRow TakeSkippedRow(Decoder& in) {
+  SkippedRow row;
+  row.fragment_id = in.Int();
+  row.row = in.Int();
+  row.error_type = in.Text();
+  row.message = in.Text();
+  row.traceback = in.Text();
+  row.attempts = in.Int();
+  return row;
+}
+
 // One Encode and one Decode per message, in the order of the variant.
 
 void Encode(Encoder& out, const SetupMessage& m) {
@@ -172,6 +192,8 @@ void Encode(Encoder& out, const CheckpointDone& m) {
   out.Int(m.rows_computed);
   out.Int(m.size_bytes);
   Put(out, m.times);
+  out.Int(static_cast<int64_t>(m.skipped.size()));
+  for (const SkippedRow& row : m.skipped) Put(out, row);
 }
 void Decode(Decoder& in, CheckpointDone& m) {
   TakeTask(in, m);
@@ -180,6 +202,9 @@ void Decode(Decoder& in, CheckpointDone& m) {
   m.rows_computed = in.Int();
   m.size_bytes = in.Int();
   m.times = TakeTimes(in);
+  constexpr int64_t kMinRowBytes = 48;
+  const int64_t skipped = in.Count(kMinRowBytes);
+  for (int64_t i = 0; i < skipped; ++i) m.skipped.push_back(TakeSkippedRow(in));
 }
 
 void Encode(Encoder& out, const TaskDoneMessage& m) { PutTask(out, m); }

@@ -45,10 +45,13 @@ TEST(Message, SetupSurvivesTheWire) {
 }
 
 TEST(Message, OutcomesSurviveTheWire) {
-  CheckpointDone done{3, 1, {4, 10, 20}, "file", 10, 999, {1, 2, 3, 4, 5}};
+  CheckpointDone done{3, 1, {4, 10, 20}, "file", 10, 999, {1, 2, 3, 4, 5}, {{4, 12, "ValueError", "bad", "trace", 2}}};
   const auto got = std::get<CheckpointDone>(RoundTrip(done));
   EXPECT_EQ(got.range, done.range);
   EXPECT_EQ(got.times.write_ns, 3);
+  ASSERT_EQ(got.skipped.size(), 1U);
+  EXPECT_EQ(got.skipped[0].row, 12);
+  EXPECT_EQ(got.skipped[0].traceback, "trace");
   const auto failed = std::get<TaskFailed>(RoundTrip(TaskFailed{1, 1, {ErrorKind::kUserFunction, "m"}, {1, 2, 3}}));
   EXPECT_EQ(failed.error.kind, ErrorKind::kUserFunction);
   EXPECT_EQ(failed.where, (RowRange{1, 2, 3}));

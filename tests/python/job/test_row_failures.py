@@ -1,0 +1,160 @@
+"""Rows on which the function fails: retried, skipped and recorded, or the end of the job."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import leman
+
+from .test_backfill import column
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def bad_multiples_of_100(x: int) -> int:
+    if x % 100 == 0:
+        raise ValueError(f"cannot take {x}")
+    return x
+
+
+def bad_batches(x: pa.Array) -> pa.Array:
+    for value in x.to_pylist():
+        if value % 100 == 0:
+            raise ValueError(f"cannot take {value}")
+    return pc.add(x, 0)
+
+
+def bad_record_batches(batch: pa.RecordBatch) -> pa.Array:
+    return bad_batches(batch["x"])
+
+
+@pytest.mark.parametrize("function", [bad_multiples_of_100, bad_batches, bad_record_batches])
+def test_skipped_rows_are_null_counted_and_recorded(numbers: leman.Table, function) -> None:
+    numbers.add_columns({"y": leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())(function)})
+    result = numbers.backfill("y", concurrency=2)
+    assert result.status == "DONE"
+    assert result.rows_skipped == 10
+    assert column(numbers, "y") == [None if x % 100 == 0 else x for x in range(1000)]
+    errors = numbers.get_errors(job_id=result.job_id, column_name="y", error_type="ValueError")
+    assert sorted((error.fragment_id, error.row) for error in errors) == [(fragment, 0) for fragment in range(10)]
+    messages = {error.error_message for error in errors}
+    assert messages == {f"cannot take {x}" for x in range(0, 1000, 100)}
+    assert all(error.attempts == 1 and "cannot take" in error.traceback + error.error_message for error in errors)
+
+
+@pytest.mark.parametrize("function", [bad_multiples_of_100, bad_batches])
+def test_skipped_rows_are_placed_right_beside_deleted_and_unselected_ones(numbers: leman.Table, function) -> None:
+    numbers.delete("x % 7 = 0 or x = 1")
+    numbers.add_columns({"y": leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())(function)})
+    result = numbers.backfill("y", where="x % 2 = 0", concurrency=1)
+    bad = [x for x in range(0, 1000, 100) if x % 7 != 0]
+    assert result.rows_skipped == len(bad)
+    assert sorted(e.fragment_id * 100 + e.row for e in numbers.get_errors(job_id=result.job_id)) == bad
+    rows = numbers.to_arrow().to_pydict()
+    expected = {x: x if x % 2 == 0 and x % 100 != 0 else None for x in rows["x"]}
+    assert dict(zip(rows["x"], rows["y"], strict=True)) == expected
+
+
+def test_without_a_policy_the_row_is_named_and_the_job_fails(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(bad_multiples_of_100)})
+    with pytest.raises(leman.UserFunctionError, match=r"column 'y', row 0 of fragment \d+: .*ValueError: cannot take"):
+        numbers.backfill("y", concurrency=1)
+    assert numbers.connection.list_jobs()[0].status == "FAILED"
+
+
+def test_the_first_matcher_wins_and_a_pattern_is_searched_in_the_message(numbers: leman.Table) -> None:
+    policy = [leman.Fail(ValueError, match="take 5.."), leman.Skip(ValueError)]
+    numbers.add_columns({"y": leman.udf(on_error=policy)(bad_multiples_of_100)})
+    with pytest.raises(leman.UserFunctionError, match="cannot take 500"):
+        numbers.backfill("y", concurrency=1)
+
+
+def test_retries_are_made_until_the_row_succeeds(numbers: leman.Table, tmp_path: pathlib.Path) -> None:
+    folder = str(tmp_path)
+
+    @leman.udf(on_error=leman.Retry(ConnectionError, max_attempts=3, backoff="fixed"))
+    def flaky(x: int) -> int:
+        import os
+
+        if x in (3, 700):
+            marks = [name for name in os.listdir(folder) if name.startswith(f"mark-{x}-")]
+            if len(marks) < 2:
+                open(os.path.join(folder, f"mark-{x}-{len(marks)}"), "w").close()
+                raise ConnectionError("not yet")
+        return x
+
+    numbers.add_columns({"y": flaky})
+    result = numbers.backfill("y", concurrency=1)
+    assert (result.rows_skipped, column(numbers, "y")) == (0, list(range(1000)))
+
+
+def test_used_up_retries_fall_to_a_later_skip(numbers: leman.Table) -> None:
+    policy = [leman.Retry(ValueError, match="take 300", max_attempts=2, backoff="fixed"), leman.Skip(ValueError)]
+    numbers.add_columns({"y": leman.udf(on_error=policy)(bad_multiples_of_100)})
+    result = numbers.backfill("y", concurrency=1)
+    attempts = {error.error_message: error.attempts for error in numbers.get_errors(job_id=result.job_id)}
+    assert attempts["cannot take 300"] == 2
+    assert attempts["cannot take 400"] == 1
+
+
+def test_too_many_skipped_rows_fail_the_job(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error(max_skip_count=3))(bad_multiples_of_100)})
+    with pytest.raises(leman.UserFunctionError, match=r"max_skip_count=3; the last one: ValueError: cannot take"):
+        numbers.backfill("y", concurrency=1)
+    limited = leman.udf(on_error=leman.skip_on_error(max_skip_fraction=0.001))(bad_multiples_of_100)
+    with pytest.raises(leman.UserFunctionError, match=r"of 1000 rows were skipped.*max_skip_fraction=0.001"):
+        numbers.backfill("y", udf=limited, concurrency=1)
+
+
+def test_a_batch_of_the_wrong_length_is_never_skipped(numbers: leman.Table) -> None:
+    @leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())
+    def short(x: pa.Array) -> pa.Array:
+        return x[1:]
+
+    numbers.add_columns({"y": short})
+    with pytest.raises(leman.UserFunctionError, match="'short' returned 31 values; expected 32, one for each row"):
+        numbers.backfill("y", concurrency=1)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: pa.array([str(v) for v in x.to_pylist()]), "type string"),
+        (lambda x: "text", "returned str 'text'; expected a pyarrow.Array"),
+        (lambda x: None, "returned NoneType None"),
+        (lambda x: pc.divide(x.cast(pa.float64()), 2.0), "type double"),
+    ],
+)
+def test_a_batch_of_the_wrong_type_is_an_error_that_shows_it(numbers: leman.Table, function, message: str) -> None:
+    def wrong(x: pa.Array) -> pa.Array:
+        return function(x)
+
+    numbers.add_columns({"y": leman.udf(data_type=pa.int64())(wrong)})
+    with pytest.raises(leman.UserFunctionError, match=message):
+        numbers.backfill("y", concurrency=1)
+
+
+def test_a_value_that_does_not_fit_is_an_error_that_shows_it(numbers: leman.Table) -> None:
+    @leman.udf(data_type=pa.int8())
+    def large(x: int) -> int:
+        return x
+
+    numbers.add_columns({"y": large})
+    with pytest.raises(leman.UserFunctionError, match=r"row 28 of fragment 1.*128.*int8"):
+        numbers.backfill("y", concurrency=1)
+
+
+def test_errors_are_listed_on_the_command_line(numbers: leman.Table, tmp_path: pathlib.Path) -> None:
+    from click.testing import CliRunner
+
+    from leman.cli import cli
+
+    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error())(bad_multiples_of_100)})
+    numbers.backfill("y", concurrency=1)
+    shown = CliRunner().invoke(cli, ["errors", str(tmp_path / "db"), "numbers"])
+    assert shown.exit_code == 0
+    assert "y  fragment 3 row 0  ValueError: cannot take 300" in shown.output
