@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -13,6 +14,9 @@
 
 namespace leman {
 namespace {
+
+// Workers that ended in peace are never asked about.
+constexpr size_t kMaxExits = 1000;
 
 bool SendDescriptor(int socket, int fd) {
   char byte = 'w';
@@ -52,7 +56,14 @@ Result<int> LocalWorkerPool::Start(WorkerId) {
 }
 
 void LocalWorkerPool::Kill(int64_t pid) {
-  if (pid > 0) ::kill(static_cast<pid_t>(pid), SIGKILL);
+  while (ReadExits(0)) {
+  }
+  // The number of a process that has ended may belong to another one by now.
+  if (pid > 0 && FindExit(pid) == exits_.end()) ::kill(static_cast<pid_t>(pid), SIGKILL);
+}
+
+LocalWorkerPool::Exits::iterator LocalWorkerPool::FindExit(int64_t pid) {
+  return std::find_if(exits_.begin(), exits_.end(), [pid](const auto& exit) { return exit.first == pid; });
 }
 
 bool LocalWorkerPool::ReadExits(int timeout_ms) {
@@ -65,7 +76,8 @@ bool LocalWorkerPool::ReadExits(int timeout_ms) {
   for (size_t end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n')) {
     char* rest = nullptr;
     const int64_t pid = std::strtoll(unread_.c_str(), &rest, 10);
-    exits_[pid] = static_cast<int>(std::strtol(rest, nullptr, 10));
+    exits_.emplace_back(pid, static_cast<int>(std::strtol(rest, nullptr, 10)));
+    if (exits_.size() > kMaxExits) exits_.pop_front();
     unread_.erase(0, end + 1);
   }
   return true;
@@ -75,10 +87,14 @@ std::string LocalWorkerPool::ExitReason(int64_t pid) {
   constexpr int kTries = 10;
   constexpr int kTryMs = 50;
   for (int i = 0; i < kTries; ++i) {
-    if (const auto found = exits_.find(pid); found != exits_.end()) return DescribeWaitStatus(found->second);
-    ReadExits(kTryMs);
+    if (const auto found = FindExit(pid); found != exits_.end()) {
+      const int status = found->second;
+      exits_.erase(found);
+      return DescribeWaitStatus(status);
+    }
+    // One that never said hello is likely the last that ended.
+    if (!ReadExits(kTryMs) && pid == 0 && !exits_.empty()) return DescribeWaitStatus(exits_.back().second);
   }
-  if (pid == 0 && !exits_.empty()) return DescribeWaitStatus(exits_.rbegin()->second);
   return "its connection closed";
 }
 

@@ -1,8 +1,9 @@
 // WorkerPool on this machine: asks the process that forks workers for one more.
 #pragma once
 
-#include <map>
+#include <deque>
 #include <string>
+#include <utility>
 
 #include "schedule/worker_pool.h"
 
@@ -21,11 +22,14 @@ class LocalWorkerPool final : public WorkerPool {
   std::string ExitReason(int64_t pid) override;
 
  private:
+  using Exits = std::deque<std::pair<int64_t, int>>;  ///< Process and status.
+
+  Exits::iterator FindExit(int64_t pid);
   bool ReadExits(int timeout_ms);
 
   int control_fd_;
   std::string unread_;
-  std::map<int64_t, int> exits_;
+  Exits exits_;  ///< As they came; those not asked about yet.
 };
 
 /// "exited with code 1", "killed by signal 11 (Segmentation fault)".
