@@ -25,13 +25,6 @@ std::string CutText(const std::string& text, size_t size) {
   return text.substr(0, size);
 }
 
-// At most `size` bytes of `text`, no UTF-8 character cut in two.
-std::string CutText(const std::string& text, size_t size) {
-  if (text.size() <= size) return text;
-  while (size > 0 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80) --size;
-  return text.substr(0, size);
-}
-
 std::string FirstLine(const std::string& path) {
   std::ifstream file(path);
   std::string line;
