@@ -3,44 +3,69 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <filesystem>
+#include <vector>
 
-#include "io/local_object_store.h"
+#include "assemble/fragment_assembler.h"
 #include "python_error.h"
 
 namespace leman::python {
 namespace nb = nanobind;
+namespace {
+
+constexpr int kThreadsPerFile = 2;
+
+class PythonReencoder final : public Reencoder {
+ public:
+  explicit PythonReencoder(const nb::object& host) : host_(host) {}
+
+  Result<Unit> Reencode(const std::vector<CheckpointFile>& checkpoints, const std::string& output_path) override {
+    std::vector<std::string> paths;
+    for (const CheckpointFile& checkpoint : checkpoints) paths.push_back(checkpoint.path);
+    const nb::gil_scoped_acquire gil;
+    try {
+      host_.attr("reencode")(paths, output_path);
+      return Ok();
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+ private:
+  const nb::object& host_;
+};
+
+AssemblyWay WayOf(AssembledFile::Way way) {
+  switch (way) {
+    case AssembledFile::Way::kLinked:
+      return AssemblyWay::kLinked;
+    case AssembledFile::Way::kStitched:
+      return AssemblyWay::kStitched;
+    case AssembledFile::Way::kReencoded:
+      return AssemblyWay::kReencoded;
+  }
+  return AssemblyWay::kReencoded;
+}
+
+}  // namespace
 
 Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                                    int64_t physical_rows, const std::string& file_name) {
-  namespace fs = std::filesystem;
-  const std::string output = table_root_ + "/data/" + file_name;
+  std::vector<CheckpointFile> checkpoints;
+  for (const FragmentPart& part : parts) {
+    checkpoints.push_back({table_root_ + "/" + part.key, part.range.start, part.range.end});
+  }
+  PythonReencoder reencoder(host_);
+  AssembleOptions options;
+  options.threads = kThreadsPerFile;
+  LEMAN_ASSIGN_OR_RETURN(
+      const AssembledFile file,
+      AssembleFragment(checkpoints, physical_rows, table_root_ + "/data/" + file_name, reencoder, options));
   AssembledFragment assembled;
-  assembled.update.fragment_id = fragment_id;
-  assembled.update.rows = physical_rows;
-  assembled.update.file_name = file_name;
-  std::error_code error;
-  fs::create_directories(table_root_ + "/data", error);
-  if (parts.size() == 1) {
-    const std::string source = table_root_ + "/" + parts.front().key;
-    fs::create_hard_link(source, output, error);
-    if (!error) {
-      assembled.way = AssemblyWay::kLinked;
-      assembled.update.size_bytes = static_cast<int64_t>(fs::file_size(output, error));
-      return assembled;
-    }
-  }
-  std::vector<std::string> paths;
-  for (const FragmentPart& part : parts) paths.push_back(table_root_ + "/" + part.key);
-  const nb::gil_scoped_acquire gil;
-  try {
-    assembled.update.size_bytes = nb::cast<int64_t>(host_.attr("reencode")(paths, output));
-    assembled.copied_bytes = assembled.update.size_bytes;
-    assembled.way = AssemblyWay::kReencoded;
-    return assembled;
-  } catch (const nb::python_error& exception) {
-    return ErrorOf(exception, ErrorKind::kInternal);
-  }
+  assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
+                      file.column_count, file.major_version, file.minor_version};
+  assembled.way = WayOf(file.way);
+  assembled.copied_bytes = file.copied_bytes;
+  return assembled;
 }
 
 }  // namespace leman::python

@@ -111,8 +111,8 @@ class PythonWriter final : public ColumnWriter {
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override {
     const nb::gil_scoped_acquire gil;
     try {
-      return std::unique_ptr<ColumnFile>(std::make_unique<PythonFile>(
-          shared_->session.attr("create_file")(path), shared_->exchange, *shared_->output_type.get()));
+      return std::unique_ptr<ColumnFile>(std::make_unique<PythonFile>(shared_->session.attr("create_file")(path),
+                                                                      shared_->exchange, *shared_->output_type.get()));
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
     }
@@ -204,10 +204,9 @@ class ScalarUdf final : public Udf {
     const uint8_t* mask = selected == nullptr ? nullptr : selected->data();
     if (!has_policy_) return caller_->Call(*inputs.get(), mask, failed_row);
     try {
-      auto result = caller_->Call(*inputs.get(), mask, failed_row,
-                                  [this](int64_t row, const Error&, const UserException& exception) {
-                                    return Decide(row, exception);
-                                  });
+      auto result = caller_->Call(
+          *inputs.get(), mask, failed_row,
+          [this](int64_t row, const Error&, const UserException& exception) { return Decide(row, exception); });
       skipped_ = SkippedFrom(policy_.get().attr("take_skipped")());
       return result;
     } catch (const nb::python_error& exception) {

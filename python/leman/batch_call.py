@@ -51,7 +51,7 @@ class BatchFunction:
             return pa.nulls(len(mask), self._type), []
         computed = self._call(batch.take(pa.array(rows)))
         positions = np.cumsum(mask) - 1
-        skipped = [(int(rows[row]), *rest) for row, *rest in self._policy.take_skipped()]
+        skipped = [(int(rows[row]), kind, text, trace, n) for row, kind, text, trace, n in self._policy.take_skipped()]
         return computed.take(pa.array(positions, mask=~mask)), skipped
 
     def _call(self, batch: pa.RecordBatch) -> pa.Array:

@@ -17,12 +17,12 @@ from .table_files import TableFiles
 from .user_function import UserFunction, UserFunctionClass
 
 if TYPE_CHECKING:
-    from .row_errors import RowError
     import lance
     import lancedb.table
     import pyarrow as pa
 
     from .connection import Connection
+    from .row_errors import RowError
 
 Udf = UserFunction | UserFunctionClass
 
