@@ -158,6 +158,7 @@ nb::dict MetricsDict(const JobMetrics& m) {
   const auto seconds = [&dict](const char* name, int64_t ns) { dict[name] = static_cast<double>(ns) / kNsPerSecond; };
   count("rows_total", m.rows_total);
   count("rows_computed", m.rows_computed);
+  count("rows_in_hand", m.rows_in_hand);
   count("rows_resumed", m.rows_resumed);
   count("rows_skipped", m.rows_skipped);
   count("rows_committed", m.rows_committed);

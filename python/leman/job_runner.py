@@ -54,12 +54,15 @@ class DriverHost:
         """Show how the job goes on; return whether it should."""
         if self._progress is not None:
             elapsed_s = time.monotonic() - self._started_s
-            rows = metrics["rows_computed"]
+            saved = metrics["rows_computed"]
+            # With a filter, rows in hand are those read; the total is of those selected.
+            rows = min(saved + metrics["rows_in_hand"], max(metrics["rows_total"] - metrics["rows_resumed"], saved))
             self._progress.update(
                 {
                     **metrics,
                     "phase": phase,
-                    "rows_checkpointed": rows + metrics["rows_resumed"],
+                    "rows_computed": rows,
+                    "rows_checkpointed": saved + metrics["rows_resumed"],
                     "bytes_to_assemble": metrics["checkpoint_bytes"],
                     "rows_per_s": rows / elapsed_s if elapsed_s > 0 else 0.0,
                     "elapsed_s": elapsed_s,

@@ -54,11 +54,9 @@ class WorkerServer:
         self._closed = True
         self._control.close()
         if self._owner_pid == os.getpid():
-            try:
-                self._process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            # It holds nothing; asking it would mean to wait for imports that may still go on.
+            self._process.kill()
+            self._process.wait()
 
 
 class _Idle:

@@ -116,6 +116,7 @@ Status JobLoop::LoopOnce() {
 void JobLoop::Tick() {
   const int64_t now = ports_.clock.MonotonicNs();
   metrics_.workers = static_cast<int32_t>(workers_.size());
+  metrics_.rows_in_hand = scheduler_.RowsInHand();
   metrics_.tasks_total = metrics_base_tasks_total_ + scheduler_.tasks_total();
   metrics_.tasks_done = metrics_base_tasks_done_ + scheduler_.tasks_done();
   metrics_.retries = metrics_base_retries_ + scheduler_.retries();

@@ -272,6 +272,17 @@ void Scheduler::SplitForIdle(int64_t now_ns, Commands& commands) {
   }
 }
 
+int64_t Scheduler::RowsInHand() const {
+  int64_t rows = 0;
+  for (const auto& [id, worker] : workers_) {
+    for (const TaskId task : worker.assigned) {
+      const TaskEntry& entry = tasks_[static_cast<size_t>(task)];
+      rows += std::max<int64_t>(0, entry.rows_done - RowsOf(entry.checkpointed));
+    }
+  }
+  return rows;
+}
+
 std::vector<RowRange> Scheduler::RunningOn(WorkerId worker) const {
   std::vector<RowRange> rows;
   const auto found = workers_.find(worker);

@@ -51,6 +51,8 @@ class Scheduler {
   [[nodiscard]] int64_t tasks_total() const { return static_cast<int64_t>(tasks_.size()); }
   [[nodiscard]] int64_t tasks_done() const { return tasks_done_; }
   [[nodiscard]] int64_t retries() const { return retries_; }
+  /// Rows that workers have computed but not checkpointed yet, as far as they have said.
+  [[nodiscard]] int64_t RowsInHand() const;
   /// The rows that the head tasks of `worker` are at, for messages.
   [[nodiscard]] std::vector<RowRange> RunningOn(WorkerId worker) const;
 

@@ -176,6 +176,18 @@ TEST(Scheduler, SlowTasksAreSplitForIdleWorkers) {
   EXPECT_TRUE(scheduler.finished());
 }
 
+TEST(Scheduler, RowsInHandAreThoseComputedButNotCheckpointed) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 1000}})});
+  scheduler.Start();
+  scheduler.OnWorkerReady(1);
+  scheduler.OnProgress(1, 0, 1, 300, 1);
+  EXPECT_EQ(scheduler.RowsInHand(), 300);
+  scheduler.OnCheckpoint(0, 1, {0, 0, 250});
+  EXPECT_EQ(scheduler.RowsInHand(), 50);
+  scheduler.OnWorkerLost(1, "killed");
+  EXPECT_EQ(scheduler.RowsInHand(), 0);
+}
+
 TEST(Scheduler, FastTasksAreNotSplit) {
   Scheduler scheduler(Options(2), {TaskOf({{0, 0, 1000}})});
   scheduler.Start();
