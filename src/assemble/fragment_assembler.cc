@@ -120,6 +120,8 @@ class Assembly {
     if (options_.cancel != nullptr && *options_.cancel) {
       return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
     }
+    // A file of that name may be a checkpoint under a second name: it must not be written over.
+    ::unlink(output_path_.c_str());
     if (Result<Unit> done = reencoder.Reencode(checkpoints_, output_path_); !done.ok()) {
       return done.error().WithContext("encode again (" + reason + ")");
     }

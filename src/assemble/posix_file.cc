@@ -9,6 +9,16 @@
 #include "io/local_object_store.h"
 
 namespace leman {
+namespace {
+
+/// A limit on the size of files is used up like a disk.
+Error WriteError(const std::string& what, const std::string& path, int error_number) {
+  Error error = PosixError(what, path, error_number);
+  if (error_number == EFBIG) error.kind = ErrorKind::kResourceExhausted;
+  return error;
+}
+
+}  // namespace
 
 PosixFile& PosixFile::operator=(PosixFile&& other) noexcept {
   std::swap(fd_, other.fd_);
@@ -59,7 +69,7 @@ Status PosixFile::WriteAt(int64_t offset, const char* bytes, size_t length) cons
   while (length > 0) {
     const ssize_t n = ::pwrite(fd_, bytes, length, offset);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return PosixError("write", path_, errno);
+    if (n < 0) return WriteError("write", path_, errno);
     bytes += n;
     offset += n;
     length -= static_cast<size_t>(n);
@@ -73,14 +83,14 @@ Status PosixFile::Allocate(int64_t size_bytes) const {
     result = ::fallocate(fd_, 0, 0, size_bytes);
   } while (result != 0 && errno == EINTR);
   if (result == 0) return Ok();
-  if (errno != EOPNOTSUPP && errno != ENOSYS) return PosixError("allocate", path_, errno);
-  if (::ftruncate(fd_, size_bytes) != 0) return PosixError("set the size of", path_, errno);
+  if (errno != EOPNOTSUPP && errno != ENOSYS) return WriteError("allocate", path_, errno);
+  if (::ftruncate(fd_, size_bytes) != 0) return WriteError("set the size of", path_, errno);
   return Ok();
 }
 
 Status PosixFile::Close() {
   const int fd = std::exchange(fd_, -1);
-  if (::close(fd) != 0 && errno != EINTR) return PosixError("close", path_, errno);
+  if (::close(fd) != 0 && errno != EINTR) return WriteError("close", path_, errno);
   return Ok();
 }
 
