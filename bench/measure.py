@@ -96,7 +96,7 @@ def end_leftovers(patience_s: float = 0.0) -> int:
 
 def run(command: list[str], *, environment: dict[str, str], memory: bool = False, timeout_s: float = 600) -> Run:
     """Runs `command` to its end; with `memory`, samples its process tree (which costs time: do not compare those)."""
-    sampler = _MemorySampler(0.02) if memory else None
+    sampler = _MemorySampler(0.05) if memory else None
     if sampler:
         sampler.start()
     start = time.perf_counter()
