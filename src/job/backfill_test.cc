@@ -402,6 +402,34 @@ TEST_F(BackfillTest, ACheckpointThatVanishesIsComputedAgain) {
   EXPECT_EQ(workers_.TimesComputed(200), 1);
 }
 
+TEST_F(BackfillTest, ACorruptCheckpointIsDiscardedAndItsRowsComputedAgain) {
+  std::atomic<bool> done = false;
+  assembler_.before = [&](int64_t fragment) {
+    if (fragment != 1 || done.exchange(true)) return Ok();
+    const auto listed = files_.List(CheckpointFolder(spec_));
+    for (const ObjectMeta& object : *listed) {
+      if (object.name.starts_with("1-") && object.name.find("-10-20.") != std::string::npos) {
+        (void)files_.Put(CheckpointFolder(spec_) + "/" + object.name, "torn");
+      }
+    }
+    return Ok();
+  };
+  RunToTheEnd();
+  ExpectAllComputed();
+  EXPECT_EQ(workers_.TimesComputed(110), 2);
+  EXPECT_EQ(workers_.TimesComputed(100), 1);
+}
+
+TEST_F(BackfillTest, CheckpointsThatAreFoundCorruptAgainFailTheJob) {
+  assembler_.before = [](int64_t fragment) -> Status {
+    return fragment == 1 ? Status(MakeError(ErrorKind::kCorrupt, "not a file")) : Ok();
+  };
+  const JobResult result = Run();
+  EXPECT_EQ(result.status, JobStatus::kFailed);
+  EXPECT_EQ(ErrorTypeName(*result.error), "CorruptDataError");
+  EXPECT_EQ(workers_.TimesComputed(100), 2);
+}
+
 TEST_F(BackfillTest, AnAssemblyThatFailsFailsTheJob) {
   assembler_.before = [](int64_t) -> Status { return MakeError(ErrorKind::kResourceExhausted, "disk full"); };
   const JobResult result = Run();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct JobProgress {
   int64_t version = 0;  ///< The version of the job's last commit; 0: none.
   std::string writers;  ///< What the names of all workers of this run begin with.
   WorkerId next_worker = 1;
+  std::set<int64_t> discarded;  ///< Fragments of which a corrupt checkpoint was discarded.
 };
 
 /// One use: construct, Run, destroy. The destructor leaves no worker behind.
@@ -80,6 +82,7 @@ class JobLoop {
   void AddPart(const RowRange& range, const std::string& file_name);
   void Assemble(FragmentEntry& fragment);
   void OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns);
+  bool CanPlanAgain(int64_t fragment_id, const Error& error);
   void PlanAgain(const std::vector<int64_t>& fragment_ids);
   void CommitIfDue();
   void Drain();

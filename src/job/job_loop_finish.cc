@@ -48,8 +48,7 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
 void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns) {
   --assemblies_running_;
   metrics_.assemble_ns += elapsed_ns;
-  if (!assembled.ok() && assembled.error().kind == ErrorKind::kNotFound) {
-    // Another job on the same column has committed this fragment and removed its checkpoints, or a cleanup has.
+  if (!assembled.ok() && CanPlanAgain(fragment_id, assembled.error())) {
     log_.Event("fragment " + std::to_string(fragment_id) + " is planned again: " + assembled.error().message);
     PlanAgain({fragment_id});
     return;
@@ -121,6 +120,21 @@ void JobLoop::OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns) {
   }
   fragments_settled_ += static_cast<int64_t>(outcome->committed.size());
   PlanAgain(outcome->conflicted);
+}
+
+// Whether a fragment whose data file could not be made can be had by computing what is missing.
+bool JobLoop::CanPlanAgain(int64_t fragment_id, const Error& error) {
+  // Another job on the same column has committed this fragment and removed its checkpoints, or a cleanup has.
+  if (error.kind == ErrorKind::kNotFound) return true;
+  // A second time it is not the disk that forgets, but a defect: then nothing more is thrown away.
+  if (error.kind != ErrorKind::kCorrupt || !progress_.discarded.insert(fragment_id).second) return false;
+  const auto& parts = fragments_.at(fragment_id).parts;
+  const auto named = [&error](const auto& part) { return error.message.find(part.second.key) != std::string::npos; };
+  const bool any_named = std::any_of(parts.begin(), parts.end(), named);
+  for (const auto& part : parts) {
+    if (!any_named || named(part)) (void)ports_.store.Delete(part.second.key);
+  }
+  return true;
 }
 
 void JobLoop::PlanAgain(const std::vector<int64_t>& fragment_ids) {
