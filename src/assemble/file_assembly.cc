@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -21,7 +23,7 @@ namespace leman {
 namespace {
 
 constexpr int64_t kPieceBytes = 32 << 20;
-constexpr int64_t kBlockBytes = 512 << 10;     // Stays in the processor's cache between reading, summing and writing.
+constexpr int64_t kBlockBytes = 256 << 10;     // Stays in the processor's cache between reading, writing and comparing.
 constexpr int64_t kKernelCopyBytes = 8 << 20;  // Between two looks at the cancel flag.
 constexpr int64_t kShareAlignment = 4096;
 
@@ -47,6 +49,22 @@ struct Piece {
   CheckpointRange source;
   int64_t position = 0;
 };
+
+/// Ranges are carried out in any order, so none may lie over another.
+Status CheckPlan(const AssemblyPlan& plan, size_t checkpoints) {
+  int64_t end = 0;
+  for (const Segment& segment : plan.segments) {
+    if (segment.position < end) return MakeError(ErrorKind::kInternal, "the plan's segments overlap at ", end);
+    const auto* range = std::get_if<CheckpointRange>(&segment.content);
+    if (range != nullptr && range->checkpoint >= checkpoints) {
+      return MakeError(ErrorKind::kInternal, "the plan names checkpoint ", range->checkpoint, " of ", checkpoints);
+    }
+    end = segment.position +
+          (range != nullptr ? range->length : static_cast<int64_t>(std::get<std::string>(segment.content).size()));
+  }
+  if (end != plan.size_bytes) return MakeError(ErrorKind::kInternal, "the plan ends at ", end, ", not its size");
+  return Ok();
+}
 
 std::vector<Piece> PiecesOf(const AssemblyPlan& plan) {
   std::vector<Piece> pieces;
@@ -99,7 +117,7 @@ class PieceCopier {
     copied.position = piece.position + shared;
     copied.length = piece.source.length - shared;
     const int64_t offset = piece.source.offset + shared;
-    if (job_.options.checksum) return CopyBlocks(offset, copied);
+    if (job_.options.checksum || job_.options.read_back) return CopyBlocks(offset, copied);
     return CopyInKernel(offset, copied);
   }
 
@@ -133,10 +151,20 @@ class PieceCopier {
       LEMAN_RETURN_IF_ERROR(source_.ReadAt(offset + done, block_.data(), static_cast<size_t>(n)));
       if (job_.options.checksum) copied.crc = Crc32c(block_.data(), static_cast<size_t>(n), copied.crc);
       LEMAN_RETURN_IF_ERROR(job_.output.WriteAt(copied.position + done, block_.data(), static_cast<size_t>(n)));
+      if (job_.options.read_back) LEMAN_RETURN_IF_ERROR(ReadBack(copied.position + done, static_cast<size_t>(n)));
       done += n;
       LEMAN_RETURN_IF_ERROR(job_.Progress(n));
     }
     return Ok();
+  }
+
+  /// Compares the output with the block just written there.
+  Status ReadBack(int64_t position, size_t length) {
+    read_back_.resize(block_.size());
+    LEMAN_RETURN_IF_ERROR(job_.output.ReadAt(position, read_back_.data(), length));
+    if (std::memcmp(read_back_.data(), block_.data(), length) == 0) return Ok();
+    return MakeError(ErrorKind::kCorrupt, job_.output.path(), ": the ", length, " bytes written at ", position,
+                     " were read back different");
   }
 
   Status CopyInKernel(int64_t offset, CopiedPiece& copied) {
@@ -159,6 +187,7 @@ class PieceCopier {
   PosixFile source_;
   std::optional<size_t> open_checkpoint_;
   std::string block_;
+  std::string read_back_;
 };
 
 Status WriteLiterals(const AssemblyPlan& plan, const PosixFile& output) {
@@ -173,13 +202,8 @@ Status WriteLiterals(const AssemblyPlan& plan, const PosixFile& output) {
 
 Result<FileAssembly> AssembleToFile(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
                                     const std::string& output_path, const FileAssemblyOptions& options) {
+  LEMAN_RETURN_IF_ERROR(CheckPlan(plan, checkpoint_paths.size()));
   const std::vector<Piece> pieces = PiecesOf(plan);
-  for (const Piece& piece : pieces) {
-    if (piece.source.checkpoint >= checkpoint_paths.size()) {
-      return MakeError(ErrorKind::kInternal, "the plan names checkpoint ", piece.source.checkpoint, " of ",
-                       checkpoint_paths.size());
-    }
-  }
   const TemporaryName temporary(output_path + ".tmp");
   LEMAN_ASSIGN_OR_RETURN(PosixFile output, PosixFile::Create(temporary.path()));
   LEMAN_RETURN_IF_ERROR(output.Allocate(plan.size_bytes));

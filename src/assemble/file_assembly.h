@@ -13,8 +13,10 @@
 namespace leman {
 
 struct FileAssemblyOptions {
-  int threads = 1;       ///< That copy ranges of this one file.
-  bool checksum = true;  ///< Compute one of every copied piece, as it was read.
+  int threads = 1;  ///< That copy ranges of this one file.
+  bool read_back =
+      true;  ///< Read every block after writing it and compare: while it is in the cache, that costs little.
+  bool checksum = false;  ///< Compute one of every copied piece, as it was read, for VerifyAssembled.
   const std::atomic<bool>* cancel = nullptr;
   std::function<void(int64_t bytes)> on_bytes;  ///< Called after bytes were copied; never twice at once.
 };
@@ -33,8 +35,8 @@ struct FileAssembly {
 };
 
 /// Writes the file under `<output_path>.tmp` and renames it. On an error nothing is left; the error names the file and
-/// the cause: kResourceExhausted for a full disk or quota, kCancelled, kCorrupt for a checkpoint that became shorter.
-/// `checkpoint_paths[i]` is the plan's checkpoint i.
+/// the cause: kResourceExhausted for a full disk or quota, kCancelled, kCorrupt for a checkpoint that became shorter or
+/// bytes that were read back different. `checkpoint_paths[i]` is the plan's checkpoint i.
 Result<FileAssembly> AssembleToFile(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
                                     const std::string& output_path, const FileAssemblyOptions& options = {});
 

@@ -88,7 +88,7 @@ class Assembly {
     Status linked = LinkFile(checkpoints_.front().path, output_path_);
     if (!linked.ok() && linked.error().kind == ErrorKind::kUnsupported) return CarryOut(plan);
     LEMAN_RETURN_IF_ERROR(linked);
-    return Verify(plan, {}, AssembledFile::Way::kLinked);
+    return Verify(plan, 0, AssembledFile::Way::kLinked);
   }
 
   Result<AssembledFile> CarryOut(const AssemblyPlan& plan) {
@@ -96,24 +96,21 @@ class Assembly {
     for (const CheckpointFile& checkpoint : checkpoints_) paths.push_back(checkpoint.path);
     FileAssemblyOptions file_options;
     file_options.threads = options_.threads;
-    file_options.checksum = options_.verify_checksum;
+    file_options.read_back = options_.verify_copy;
     file_options.cancel = options_.cancel;
     file_options.on_bytes = options_.on_bytes;
-    LEMAN_ASSIGN_OR_RETURN(FileAssembly assembly, AssembleToFile(plan, paths, output_path_, file_options));
-    return Verify(plan, std::move(assembly), AssembledFile::Way::kStitched);
+    LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, paths, output_path_, file_options));
+    return Verify(plan, assembly.copied_bytes, AssembledFile::Way::kStitched);
   }
 
-  Result<AssembledFile> Verify(const AssemblyPlan& plan, FileAssembly assembly, AssembledFile::Way way) {
+  Result<AssembledFile> Verify(const AssemblyPlan& plan, int64_t copied_bytes, AssembledFile::Way way) {
     AssembledExpectations expected;
     expected.version = plan.version;
     expected.rows = physical_rows_;
     expected.columns = plan.columns;
     expected.pages = plan.pages;
     expected.size_bytes = plan.size_bytes;
-    expected.pieces = std::move(assembly.pieces);
-    expected.threads = options_.threads;
-    expected.cancel = options_.cancel;
-    return Describe(VerifyAssembled(output_path_, expected), way, assembly.copied_bytes);
+    return Describe(VerifyAssembled(output_path_, expected), way, copied_bytes);
   }
 
   Result<AssembledFile> Reencode(Reencoder& reencoder, std::string reason) {

@@ -49,7 +49,7 @@ struct AssembleOptions {
   int threads = 1;  ///< That copy one file.
   /// Several checkpoints whose average is smaller are encoded again, see WorthCoalescing. 0: never.
   int64_t coalesce_below_bytes = 8 << 20;
-  bool verify_checksum = true;                  ///< Read what was copied, and compare.
+  bool verify_copy = true;                      ///< Read back every copied block and compare it with the checkpoint's.
   const std::atomic<bool>* cancel = nullptr;    ///< Looked at while copying.
   std::function<void(int64_t bytes)> on_bytes;  ///< Progress of copying; never called twice at once.
 };

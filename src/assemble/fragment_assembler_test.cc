@@ -106,7 +106,7 @@ TEST_F(FragmentAssembler, OneCheckpointOnAnotherFileSystemIsCopied) {
   Add(10, 3000000);
   output_ = "/dev/shm/leman_assemble_" + std::to_string(::getpid()) + ".lance";
   for (const bool verify : {true, false}) {
-    options_.verify_checksum = verify;
+    options_.verify_copy = verify;
     const Result<AssembledFile> made = Assemble();
     ASSERT_TRUE(made.ok()) << made.error().message;
     EXPECT_EQ(made->way, AssembledFile::Way::kStitched);
@@ -122,7 +122,7 @@ TEST_F(FragmentAssembler, PagesAreStitched) {
     for (const bool verify : {true, false}) {
       int64_t progress = 0;
       options_.threads = threads;
-      options_.verify_checksum = verify;
+      options_.verify_copy = verify;
       options_.on_bytes = [&](int64_t bytes) { progress += bytes; };
       const Result<AssembledFile> made = Assemble();
       ASSERT_TRUE(made.ok()) << made.error().message;
@@ -261,6 +261,7 @@ TEST_F(FragmentAssembler, ACheckpointThatShrinksIsNoticed) {
   plan.size_bytes = 2000000;
   for (const bool checksum : {true, false}) {
     FileAssemblyOptions options;
+    options.read_back = checksum;
     options.checksum = checksum;
     const Result<FileAssembly> made = AssembleToFile(plan, {checkpoints_[0].path}, output_, options);
     ASSERT_FALSE(made.ok());
@@ -268,6 +269,20 @@ TEST_F(FragmentAssembler, ACheckpointThatShrinksIsNoticed) {
     EXPECT_NE(made.error().message.find("part0"), std::string::npos);
   }
   ExpectNothingLeft();
+}
+
+TEST_F(FragmentAssembler, APlanThatOverlapsIsADefect) {
+  Add(5, 1000);
+  AssemblyPlan plan;
+  plan.segments.push_back({0, CheckpointRange{0, 0, 100}});
+  plan.segments.push_back({99, std::string("tail")});
+  plan.size_bytes = 103;
+  EXPECT_EQ(AssembleToFile(plan, {checkpoints_[0].path}, output_).error().kind, ErrorKind::kInternal);
+  plan.segments[1].position = 100;
+  EXPECT_EQ(AssembleToFile(plan, {checkpoints_[0].path}, output_).error().kind, ErrorKind::kInternal);
+  plan.size_bytes = 104;
+  EXPECT_TRUE(AssembleToFile(plan, {checkpoints_[0].path}, output_).ok());
+  EXPECT_EQ(AssembleToFile(plan, {}, output_).error().kind, ErrorKind::kInternal);
 }
 
 TEST_F(FragmentAssembler, VerificationSeesOneChangedByte) {
@@ -283,7 +298,7 @@ TEST_F(FragmentAssembler, VerificationSeesOneChangedByte) {
   }
   const Result<AssemblyPlan> plan = PlanAssembly(files);
   ASSERT_TRUE(plan.ok());
-  const Result<FileAssembly> made = AssembleToFile(*plan, paths, output_);
+  const Result<FileAssembly> made = AssembleToFile(*plan, paths, output_, {.checksum = true});
   ASSERT_TRUE(made.ok()) << made.error().message;
   const AssembledExpectations expected{.version = plan->version,
                                        .rows = 10,

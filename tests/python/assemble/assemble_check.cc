@@ -1,5 +1,5 @@
 // Test tool: carries out assemblies that it reads, one a line, from standard input.
-//   stitch <TAB> output <TAB> rows <TAB> threads <TAB> coalesce_below_bytes <TAB> checksum (0 or 1) {<TAB> path <TAB>
+//   stitch <TAB> output <TAB> rows <TAB> threads <TAB> coalesce_below_bytes <TAB> verify (0 or 1) {<TAB> path <TAB>
 //   start <TAB> end} tail <TAB> path     (is the end of the file what this engine would have written?)
 // and answers, one line each: "ok" and what was made, or "error", the kind and the message.
 #include <iostream>
@@ -41,7 +41,7 @@ Result<std::string> Stitch(const std::vector<std::string>& words) {
   AssembleOptions options;
   options.threads = std::stoi(words[3]);
   options.coalesce_below_bytes = std::stoll(words[4]);
-  options.verify_checksum = words[5] == "1";
+  options.verify_copy = words[5] == "1";
   RefusingReencoder reencoder;
   LEMAN_ASSIGN_OR_RETURN(const AssembledFile file,
                          AssembleFragment(checkpoints, std::stoll(words[2]), words[1], reencoder, options));

@@ -41,14 +41,14 @@ class Engine:
         parts: list[tuple[Path, int]],
         threads: int = 1,
         coalesce_below: int = 0,
-        checksum: bool = True,
+        verify: bool = True,
     ) -> Assembled:
         """Assemble `parts` (path and number of rows) without ever encoding again."""
         words, start = [], 0
         for path, rows in parts:
             words += [str(path), str(start), str(start + rows)]
             start += rows
-        answer = self._ask("stitch", str(output), str(start), str(threads), str(coalesce_below), "01"[checksum], *words)
+        answer = self._ask("stitch", str(output), str(start), str(threads), str(coalesce_below), "01"[verify], *words)
         rows, size_bytes, copied_bytes, columns = map(int, answer[1:5])
         return Assembled(answer[0], rows, size_bytes, copied_bytes, columns, f"{answer[5]}.{answer[6]}")
 

@@ -116,9 +116,9 @@ def test_large_parts(tmp_path: Path, engine: Engine, name: str, version: str) ->
         batches = [pa.concat_arrays([part.slice(begin, step)]) for begin in range(0, len(part), step)]
         write_file(path, schema, batches, version)
         written.append((path, len(part)))
-    for threads, checksum in ((1, True), (3, True), (1, False)):
-        output = tmp_path / f"out{threads}{checksum}.lance"
-        made = engine.stitch(output, written, threads=threads, checksum=checksum)
+    for threads, verify in ((1, True), (3, True), (1, False)):
+        output = tmp_path / f"out{threads}{verify}.lance"
+        made = engine.stitch(output, written, threads=threads, verify=verify)
         assert made.way == "stitched"
         assert _same(read_file(output, 8192), parts)
     shown = replace_column(tmp_path / "table", output, schema, rows, version, made.columns)
