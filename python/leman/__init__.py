@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .backfill_job import BackfillHandle, BackfillResult
     from .connection import Connection, connect
     from .errors import (
+        ColumnBusyError,
         ColumnNotFoundError,
         ConflictError,
         CorruptDataError,
@@ -49,6 +50,7 @@ _HOMES = {
     "backfill_job": ("BackfillHandle", "BackfillResult"),
     "connection": ("Connection", "connect"),
     "errors": (
+        "ColumnBusyError",
         "ColumnNotFoundError",
         "ConflictError",
         "CorruptDataError",

@@ -41,6 +41,10 @@ class ConflictError(JobFailedError):
     """The table changed in a way the job cannot follow (overwritten, column dropped, ...)."""
 
 
+class ColumnBusyError(JobFailedError):
+    """Another job fills the same column now; the message names it."""
+
+
 class CorruptDataError(JobFailedError):
     """Stored bytes are not what was written."""
 

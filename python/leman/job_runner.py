@@ -202,6 +202,8 @@ def run_backfill(
         print(f"\nInterrupted. {resume}", file=sys.stderr)
         raise host.interrupt
     kind = getattr(errors, result["error_type"], errors.JobFailedError)
+    if kind is errors.ColumnBusyError:
+        raise kind(result["error"], spec.job_id)
     raise kind(f"{result['error']}\n({resume})", spec.job_id)
 
 

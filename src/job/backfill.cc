@@ -58,7 +58,7 @@ struct JobRun {
 };
 
 // One round: plan on the present version, carry the plan out. Returns whether fragments are left to plan again.
-Result<bool> RunRound(JobRun& run, bool first) {
+Result<bool> RunRound(JobRun& run, ColumnLease& lease, bool first) {
   const int64_t start_ns = run.ports.clock.MonotonicNs();
   LEMAN_ASSIGN_OR_RETURN(const Plan plan, MakePlanOn(run.spec, run.ports.snapshot, run.checkpoints));
   JobMetrics& metrics = run.progress.metrics;
@@ -73,14 +73,14 @@ Result<bool> RunRound(JobRun& run, bool first) {
                   std::to_string(plan.rows_resumed) + " row(s) found in checkpoints");
   }
   if (plan.fragments.empty()) return false;
-  JobLoop loop(run.spec, plan, run.ports, run.log, run.progress, run.checkpoints);
+  JobLoop loop(run.spec, plan, run.ports, run.log, run.progress, run.checkpoints, lease);
   LEMAN_ASSIGN_OR_RETURN(const int64_t again, loop.Run());
   return again > 0;
 }
 
-Status RunRounds(JobRun& run) {
+Status RunRounds(JobRun& run, ColumnLease& lease) {
   for (int round = 0; round < kMaxRounds; ++round) {
-    LEMAN_ASSIGN_OR_RETURN(const bool again, RunRound(run, round == 0));
+    LEMAN_ASSIGN_OR_RETURN(const bool again, RunRound(run, lease, round == 0));
     if (!again) return Ok();
     LEMAN_ASSIGN_OR_RETURN(run.spec.read_version, run.ports.snapshot.MoveToLatest());
   }
@@ -100,11 +100,19 @@ Result<Plan> PlanBackfill(const BackfillSpec& spec, JobPorts& ports) {
 }
 
 JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
+  const auto lease = ColumnLease::Acquire(spec, ports.store, ports.clock);
+  if (!lease.ok()) {
+    JobResult refused;
+    refused.status = JobStatus::kFailed;
+    refused.error = lease.error();
+    refused.version = spec.read_version;
+    return refused;
+  }
   JobRun run(spec, ports);
   run.log.ClearCancelRequest();
   run.log.Event("job started");
   run.log.Write(JobStatus::kRunning, run.progress.metrics, std::nullopt, 0, true);
-  Status status = RunRounds(run);
+  Status status = RunRounds(run, **lease);
   if (status.ok() && IsWholeTable(spec) && spec.done_version != spec.udf_version) {
     status = ports.transaction.MarkDone(spec.udf_version);
   }

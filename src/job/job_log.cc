@@ -1,11 +1,8 @@
 #include "job/job_log.h"
 
-#include <unistd.h>
-
-#include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+
+#include "job/process_identity.h"
 
 namespace leman {
 namespace {
@@ -25,34 +22,12 @@ std::string CutText(const std::string& text, size_t size) {
   return text.substr(0, size);
 }
 
-std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-// Field 22 of /proc/self/stat; the second field, the name, may hold spaces and is in parentheses.
-Json StartTicks() {
-  const std::string stat = FirstLine("/proc/self/stat");
-  const size_t after_name = stat.rfind(')');
-  if (after_name == std::string::npos) return nullptr;
-  std::istringstream fields(stat.substr(after_name + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) {
-    if (!(fields >> field)) return nullptr;
-  }
-  return std::stoll(field);
-}
-
 Json Driver() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  const std::string boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
-  return {{"pid", ::getpid()},
-          {"host", host.data()},
-          {"boot_id", boot_id.empty() ? Json(nullptr) : Json(boot_id)},
-          {"start_ticks", StartTicks()}};
+  const ProcessIdentity self = ThisProcess();
+  return {{"pid", self.pid},
+          {"host", self.host},
+          {"boot_id", self.boot_id.empty() ? Json(nullptr) : Json(self.boot_id)},
+          {"start_ticks", self.start_ticks == 0 ? Json(nullptr) : Json(self.start_ticks)}};
 }
 
 Json Metrics(const JobMetrics& m, double duration_s) {
@@ -100,6 +75,8 @@ std::string ErrorTypeName(const Error& error) {
       return error.message.starts_with("the job's timeout") ? "JobTimeoutError" : "JobCancelledError";
     case ErrorKind::kConflict:
       return "ConflictError";
+    case ErrorKind::kAlreadyExists:
+      return "ColumnBusyError";
     case ErrorKind::kCorrupt:
       return "CorruptDataError";
     default:

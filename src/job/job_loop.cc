@@ -12,6 +12,7 @@ constexpr int kPollMs = 50;
 constexpr int64_t kTickNs = 50'000'000;
 constexpr int64_t kProgressNs = 100'000'000;
 constexpr int kAssemblyThreads = 2;
+constexpr double kNsPerSecond = 1e9;
 
 SchedulerOptions OptionsOf(const BackfillSpec& spec) {
   SchedulerOptions options;
@@ -23,7 +24,7 @@ SchedulerOptions OptionsOf(const BackfillSpec& spec) {
 }  // namespace
 
 JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobProgress& progress,
-                 CheckpointStore& checkpoints)
+                 CheckpointStore& checkpoints, ColumnLease& lease)
     : spec_(spec),
       plan_(plan),
       ports_(ports),
@@ -31,6 +32,7 @@ JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, Job
       progress_(progress),
       metrics_(progress.metrics),
       checkpoints_(checkpoints),
+      lease_(lease),
       scheduler_(OptionsOf(spec), plan.tasks),
       commit_queue_(spec.commit_granularity),
       committer_(ports.transaction, ports.clock, spec.job_id, spec.read_version),
@@ -137,6 +139,7 @@ Status JobLoop::CheckStop() {
     const std::string phase = scheduler_.finished() ? "assembling" : "computing";
     if (!ports_.host.OnProgress(metrics_, phase)) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
   }
+  LEMAN_RETURN_IF_ERROR(lease_.Renew(static_cast<int64_t>(spec_.refresh_status_secs * kNsPerSecond)));
   if (log_.CancelRequested()) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
   return Ok();
 }

@@ -13,6 +13,7 @@
 #include "commit/commit_queue.h"
 #include "commit/committer.h"
 #include "job/background.h"
+#include "job/column_lease.h"
 #include "job/job_log.h"
 #include "job/job_ports.h"
 #include "model/backfill_spec.h"
@@ -36,7 +37,7 @@ class JobLoop {
  public:
   /// Everything outlives the loop.
   JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, JobLog& log, JobProgress& progress,
-          CheckpointStore& checkpoints);
+          CheckpointStore& checkpoints, ColumnLease& lease);
   ~JobLoop();
   JobLoop(const JobLoop&) = delete;
   JobLoop& operator=(const JobLoop&) = delete;
@@ -96,6 +97,7 @@ class JobLoop {
   JobProgress& progress_;
   JobMetrics& metrics_;
   CheckpointStore& checkpoints_;
+  ColumnLease& lease_;
   std::string host_payload_;
   Scheduler scheduler_;
   CommitQueue commit_queue_;

@@ -80,7 +80,9 @@ void JobLoop::CommitIfDue() {
   commit_running_ = true;
   committing_->Post([this, group = std::move(*group)]() mutable {
     const int64_t start_ns = ports_.clock.MonotonicNs();
-    Result<CommitOutcome> outcome = committer_.Commit(std::move(group), expected_);
+    const Status held = lease_.Check();
+    Result<CommitOutcome> outcome =
+        held.ok() ? committer_.Commit(std::move(group), expected_) : Result<CommitOutcome>(held.error());
     if (outcome.ok()) {
       for (const int64_t id : outcome->committed) {
         // Confirmed: the checkpoints have done their duty. A leftover is harmless and removed by `leman clean`.

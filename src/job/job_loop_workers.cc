@@ -123,8 +123,8 @@ void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {
   log_.AddSkipped(rows);
   const std::string last = "; the last one: " + rows.back().error_type + ": " + rows.back().message;
   if (spec_.max_skip_count && metrics_.rows_skipped > *spec_.max_skip_count) {
-    Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped, " rows were skipped, more than max_skip_count=",
-                   *spec_.max_skip_count, last));
+    Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped,
+                   " rows were skipped, more than max_skip_count=", *spec_.max_skip_count, last));
   } else if (spec_.max_skip_fraction && static_cast<double>(metrics_.rows_skipped) >
                                             *spec_.max_skip_fraction * static_cast<double>(metrics_.rows_total)) {
     Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped, " of ", metrics_.rows_total,

@@ -183,3 +183,17 @@ def test_a_driver_killed_at_any_time_leaves_a_valid_table(
             assert table.count_rows("y is not null and y != x * 10") == 0
     assert Driver(tmp_path, calls, 0.0, concurrency=2).process.wait(60) == 0
     assert db.open_table("numbers").count_rows("y = x * 10") == 1000
+
+
+def test_two_drivers_on_one_column_one_runs_and_the_other_is_told(
+    one_fragment: leman.Table, calls: CallLog, tmp_path: pathlib.Path, db: leman.Connection
+) -> None:
+    first = Driver(tmp_path, calls, 0.003, concurrency=1, batch_size=20)
+    wait_until(lambda: calls.count >= 50)
+    second = Driver(tmp_path, calls, 0.0, concurrency=1, batch_size=20)
+    assert second.process.wait(30) != 0
+    said = second.process.stderr.read()
+    assert "ColumnBusyError" in said and db.list_jobs()[0].job_id in said
+    assert first.process.wait(60) == 0
+    assert calls.count == 1000
+    assert db.open_table("numbers").count_rows("y = x * 10") == 1000
