@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kSuffix = ".lance";
 constexpr size_t kDoneDigits = 24;
 constexpr size_t kFragmentKeyDigits = 16;
+constexpr size_t kWhereDigits = 8;
 
 // Each part is preceded by its length, so that no two lists of parts give the same text.
 std::string Digest(std::initializer_list<std::string_view> parts, size_t digits) {
@@ -30,8 +31,10 @@ bool IsHex(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+// One form only, so that a range has one name.
 std::optional<int64_t> ParseCount(std::string_view text) {
   int64_t value = 0;
+  if (text.size() > 1 && text[0] == '0') return std::nullopt;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
   return value;
@@ -69,7 +72,7 @@ std::string DoneComputation(const BackfillSpec& spec, const FragmentInfo& fragme
 
 std::string DoneWhere(const BackfillSpec& spec, const FragmentInfo& fragment) {
   if (!spec.where) return "0";
-  return Digest({"where", *spec.where, fragment.where_identity}, 8);
+  return Digest({"where", *spec.where, fragment.where_identity}, kWhereDigits);
 }
 
 std::string DoneFileName(const DoneRecord& record, const std::string& unique) {
@@ -99,6 +102,7 @@ std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name) {
   record.computation = parts[0].substr(1);
   record.where = parts[1];
   if (!IsHex(record.computation) || !IsHex(record.where)) return std::nullopt;
+  if (record.where != "0" && record.where.size() != kWhereDigits) return std::nullopt;
   return record;
 }
 

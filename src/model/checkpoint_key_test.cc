@@ -25,7 +25,8 @@ TEST(CheckpointKey, NamesParseBackToWhatTheyWereMadeOf) {
 TEST(CheckpointKey, ForeignNamesAreNotCheckpoints) {
   for (const char* name : {"", ".lance", "1-2-3.lance", "x-0123456789abcdef-0-10.lance",
                            "1-0123456789abcdef-10-10.lance", "1-0123456789abcdef-0-10.lance.tmp",
-                           "-1-0123456789abcdef-0-10.lance", "1-0123456789abcdef-0-99999999999999999999.lance"}) {
+                           "-1-0123456789abcdef-0-10.lance", "1-0123456789abcdef-0-99999999999999999999.lance",
+                           "1-0123456789abcdef-0-010.lance", "01-0123456789abcdef-0-10.lance"}) {
     EXPECT_FALSE(ParseCheckpointFileName(name).has_value()) << name;
   }
 }
@@ -67,7 +68,8 @@ TEST(DoneRecord, SurvivesTheFileName) {
 
 TEST(DoneRecord, ForeignFilesHaveNone) {
   for (const char* name : {"0101.lance", "leman-f12-0-1.lance", "leman-x0123456789abcdef01234567-0-1.lance",
-                           "leman-f0123456789abcdef01234567-0-1", "leman-f0123456789abcdef0123456Z-0-1.lance"}) {
+                           "leman-f0123456789abcdef01234567-0-1", "leman-f0123456789abcdef0123456Z-0-1.lance",
+                           "leman-f0123456789abcdef01234567-0123-1.lance"}) {
     EXPECT_FALSE(ParseDoneFileName(name).has_value()) << name;
   }
 }
