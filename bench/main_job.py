@@ -256,6 +256,7 @@ def main() -> None:
     only = arguments.only.split(",")
 
     measure.adopt_orphans()
+    load_before = os.getloadavg()[0]
     results: dict = {
         "date": datetime.date.today().isoformat(),
         "machine": report.machine(workloads.ROOT),
@@ -273,6 +274,9 @@ def main() -> None:
     if "resume" in only:
         measure_resume(peers, results)
     shutil.rmtree(WORK, ignore_errors=True)
+    results["machine"]["load average"] = f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    if load_before > 1:
+        results["notes"].append("The machine was busy with other work when this began: compare ratios, not seconds.")
 
     titles = {workload.name: workload.title for workload in workloads.WORKLOADS.values()}
     targets = make_targets(series, results) if "leman" in peers else []
