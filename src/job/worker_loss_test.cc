@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -28,15 +29,28 @@ int64_t OpenDescriptors() {
 
 class WorkerLossTest : public testing::JobFixture {
  protected:
-  // The first worker is `script`, all others work.
+  // The first worker is `script`; all others work, but not before it is gone: else they might leave it nothing to do.
   void FirstWorker(std::function<void(ScriptedWorker&)> script) {
+    workers_.on_setup = [this](ThreadWorker&) {
+      AwaitFirst();
+      return Ok();
+    };
     workers_.life = [this, script = std::move(script)](WorkerId id, int fd) {
       if (id != 1) return false;
-      ScriptedWorker worker(fd, files_);
-      script(worker);
+      {
+        ScriptedWorker worker(fd, files_);
+        script(worker);
+      }
+      first_is_gone_ = true;
       return true;
     };
   }
+
+  void AwaitFirst() const {
+    while (!first_is_gone_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  std::atomic<bool> first_is_gone_ = false;
 
   // The job is done, every row was acknowledged once, and none in `acknowledged` was computed again.
   void ExpectRecovery(int64_t computed_by_script = 0) {
@@ -49,16 +63,26 @@ class WorkerLossTest : public testing::JobFixture {
 };
 
 TEST_F(WorkerLossTest, AWorkerThatDiesBeforeItSaysHelloIsReplaced) {
-  workers_.life = [](WorkerId id, int fd) {
-    if (id == 1) ::close(fd);
-    return id == 1;
+  workers_.on_setup = [this](ThreadWorker&) {
+    AwaitFirst();
+    return Ok();
+  };
+  workers_.life = [this](WorkerId id, int fd) {
+    if (id != 1) return false;
+    ::close(fd);
+    first_is_gone_ = true;
+    return true;
   };
   ExpectRecovery();
 }
 
 TEST_F(WorkerLossTest, AWorkerThatDiesBeforeItIsReadyIsReplaced) {
-  workers_.on_setup = [](ThreadWorker& worker) {
-    if (worker.id() == 1) worker.Die();
+  workers_.on_setup = [this](ThreadWorker& worker) {
+    if (worker.id() == 1) {
+      worker.Die();
+      first_is_gone_ = true;
+    }
+    AwaitFirst();
     return Ok();
   };
   ExpectRecovery();
@@ -178,7 +202,11 @@ TEST_F(WorkerLossTest, MessagesOfTasksThatDoNotExistAreIgnored) {
 }
 
 TEST_F(WorkerLossTest, AWorkerThatTalksNonsenseIsReplaced) {
-  workers_.life = [](WorkerId id, int fd) {
+  workers_.on_setup = [this](ThreadWorker&) {
+    AwaitFirst();
+    return Ok();
+  };
+  workers_.life = [this](WorkerId id, int fd) {
     if (id != 1) return false;
     const std::string nonsense(100, '\xee');
     EXPECT_GT(::send(fd, nonsense.data(), nonsense.size(), MSG_NOSIGNAL), 0);
@@ -186,6 +214,7 @@ TEST_F(WorkerLossTest, AWorkerThatTalksNonsenseIsReplaced) {
     while (::recv(fd, bytes.data(), bytes.size(), 0) > 0) {
     }
     ::close(fd);
+    first_is_gone_ = true;
     return true;
   };
   ExpectRecovery();
