@@ -101,6 +101,7 @@ class PlanBuilder {
       return MakeError(ErrorKind::kUnsupported, "it has ", file.global_buffers.size() - 1, " extra global buffers");
     }
     LEMAN_ASSIGN_OR_RETURN(const std::vector<ColumnRole> roles, RolesOfColumns(file));
+    LEMAN_RETURN_IF_ERROR(CheckStructLayers(roles));
     std::vector<Run> runs = RunsOf(file, alignment_);
     for (Run& run : runs) LEMAN_RETURN_IF_ERROR(Place(index, file, run));
     for (size_t i = 0; i < columns_.size(); ++i) {
@@ -130,6 +131,16 @@ class PlanBuilder {
   }
 
  private:
+  Status CheckStructLayers(const std::vector<ColumnRole>& roles) {
+    if (first_roles_.empty()) first_roles_ = roles;
+    for (size_t i = 0; i < roles.size(); ++i) {
+      if (roles[i].struct_layers != first_roles_[i].struct_layers) {
+        return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some checkpoints only");
+      }
+    }
+    return Ok();
+  }
+
   /// Gives `run` its place in the output.
   Status Place(size_t index, const LanceFile& file, Run& run) {
     if (file.size_bytes > kMaxFileBytes || position_ > static_cast<uint64_t>(kMaxFileBytes)) {
@@ -158,6 +169,7 @@ class PlanBuilder {
   uint64_t alignment_;
   AssemblyPlan plan_;
   std::vector<ColumnMetadata> columns_;
+  std::vector<ColumnRole> first_roles_;
   uint64_t rows_ = 0;
   uint64_t position_ = 0;
 };

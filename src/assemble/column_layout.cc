@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "assemble/page_encoding.h"
 
@@ -42,6 +43,7 @@ struct ColumnContent {
   PageContent::Kind kind = PageContent::Kind::kValues;
   uint64_t rows = 0;
   uint64_t items = 0;
+  std::vector<std::vector<uint64_t>> layers;  ///< Of each page.
 };
 
 Result<ColumnContent> ContentOfColumn(const LanceFile& file, const ColumnMetadata& column) {
@@ -51,7 +53,7 @@ Result<ColumnContent> ContentOfColumn(const LanceFile& file, const ColumnMetadat
   LEMAN_RETURN_IF_ERROR(CheckColumnEncoding(column.encoding));
   ColumnContent content;
   for (size_t i = 0; i < column.pages.size(); ++i) {
-    LEMAN_ASSIGN_OR_RETURN(const PageContent page, ContentOfPage(file.version, column.pages[i]));
+    LEMAN_ASSIGN_OR_RETURN(PageContent page, ContentOfPage(file.version, column.pages[i]));
     if (i > 0 && page.kind != content.kind) {
       return MakeError(ErrorKind::kUnsupported, "a column mixes pages of different kinds");
     }
@@ -59,6 +61,7 @@ Result<ColumnContent> ContentOfColumn(const LanceFile& file, const ColumnMetadat
     content.rows += column.pages[i].length;
     if (page.items > INT64_MAX - content.items) return MakeError(ErrorKind::kCorrupt, "a list has too many items");
     content.items += page.items;
+    content.layers.push_back(std::move(page.layers));
   }
   return content;
 }
@@ -90,11 +93,14 @@ class LayoutWalk {
   Status VisitArray(size_t index, Expected expected, int depth);
   Status VisitChildren(size_t index, Expected expected, int depth);
   Result<ColumnContent> VisitColumn(const SchemaField& field, Expected expected);
+  /// The role of the leaf column at the end of `path_`, from version 2.1 on.
+  Status SetStructLayers(const ColumnContent& content, ColumnRole& role) const;
 
   const LanceFile& file_;
   const std::vector<std::vector<size_t>>& children_;
   std::vector<ColumnRole> roles_;
   size_t next_column_ = 0;
+  std::vector<size_t> path_;  ///< Fields from the top to the one visited.
 };
 
 Status LayoutWalk::Visit(size_t index, Expected expected, int depth) {
@@ -105,8 +111,38 @@ Status LayoutWalk::Visit(size_t index, Expected expected, int depth) {
   if (!leaf && file_.version == LanceVersion::k2_0) return VisitArray(index, expected, depth);
   if (!leaf) return VisitChildren(index, expected, depth);
   LEMAN_ASSIGN_OR_RETURN(const ColumnContent content, VisitColumn(field, expected));
-  if (content.kind == PageContent::Kind::kValues) return Ok();
-  return MakeError(ErrorKind::kUnsupported, "field ", field.name, " has no children, but its pages refer to some");
+  if (content.kind != PageContent::Kind::kValues) {
+    return MakeError(ErrorKind::kUnsupported, "field ", field.name, " has no children, but its pages refer to some");
+  }
+  path_.push_back(index);
+  Status set = SetStructLayers(content, roles_[next_column_ - 1]);
+  path_.pop_back();
+  return set;
+}
+
+Status LayoutWalk::SetStructLayers(const ColumnContent& content, ColumnRole& role) const {
+  std::vector<size_t> depths;  // Of structs that have a list inside.
+  bool list_inside = false;
+  for (size_t depth = path_.size(); depth-- > 0;) {
+    const SchemaField& field = file_.descriptor.fields[path_[depth]];
+    const bool list = IsList(field) || field.logical_type == "map";
+    if (!list && list_inside && file_.version != LanceVersion::k2_0) depths.insert(depths.begin(), depth);
+    list_inside = list_inside || list;
+  }
+  if (depths.empty()) return Ok();
+  for (size_t i = 0; i < content.layers.size(); ++i) {
+    const std::vector<uint64_t>& layers = content.layers[i];
+    if (layers.size() != path_.size()) {
+      return MakeError(ErrorKind::kUnsupported, "a page has ", layers.size(), " layers, its field ", path_.size());
+    }
+    std::vector<uint64_t> of_structs;
+    for (const size_t depth : depths) of_structs.push_back(layers[layers.size() - 1 - depth]);
+    if (i > 0 && of_structs != role.struct_layers) {
+      return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
+    }
+    role.struct_layers = std::move(of_structs);
+  }
+  return Ok();
 }
 
 Status LayoutWalk::VisitArray(size_t index, Expected expected, int depth) {
@@ -130,7 +166,9 @@ Status LayoutWalk::VisitArray(size_t index, Expected expected, int depth) {
 }
 
 Status LayoutWalk::VisitChildren(size_t index, Expected expected, int depth) {
+  path_.push_back(index);
   for (const size_t child : children_[index]) LEMAN_RETURN_IF_ERROR(Visit(child, expected, depth + 1));
+  path_.pop_back();
   return Ok();
 }
 

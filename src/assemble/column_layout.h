@@ -1,6 +1,7 @@
 // How the fields of a schema map to the columns of a file, and whether the columns' lengths agree.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "assemble/lance_file.h"
@@ -11,6 +12,9 @@ namespace leman {
 /// What joining files must know of one column.
 struct ColumnRole {
   bool struct_header = false;  ///< Version 2.0: one page without data, however many rows.
+  /// From version 2.1 on, for each struct around the column that has a list inside, the outermost first: can it be
+  /// null? Lance (14.0) cannot read a range of rows over pages that differ in this, so joined pages must not.
+  std::vector<uint64_t> struct_layers;
 };
 
 /// One role a column. kUnsupported, with the reason, if the pages of `file` cannot be joined with those of others;

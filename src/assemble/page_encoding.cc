@@ -185,15 +185,21 @@ Result<PageContent> ContentOfArrayEncoding(std::string_view description, size_t 
 }
 
 Result<PageContent> ContentOfPageLayout(std::string_view description) {
-  constexpr uint32_t kLastLayoutOfValues = 3;  // Mini-block, constant, full-zip; then come blobs, which hold positions.
+  // Mini-block, constant, full-zip; then come blobs, which hold positions.
+  constexpr std::array<uint32_t, 3> kLayersOfLayout = {6, 5, 8};
+  PageContent content;
   int alternatives = 0;
   for (WireReader reader(description); !reader.done(); ++alternatives) {
     LEMAN_ASSIGN_OR_RETURN(const WireField field, reader.Next());
     if (field.type != WireType::kBytes) return MakeError(ErrorKind::kCorrupt, "a page layout is malformed");
-    if (field.number > kLastLayoutOfValues) return Unsupported("page layout ", field.number, " can hold positions");
+    if (field.number > kLayersOfLayout.size()) return Unsupported("page layout ", field.number, " can hold positions");
+    for (WireReader layout(field.bytes); !layout.done();) {
+      LEMAN_ASSIGN_OR_RETURN(const WireField part, layout.Next());
+      if (part.number == kLayersOfLayout[field.number - 1]) LEMAN_RETURN_IF_ERROR(AppendUint64s(part, content.layers));
+    }
   }
   if (alternatives != 1) return Unsupported("a page has ", alternatives, " layouts");
-  return PageContent{};
+  return content;
 }
 
 }  // namespace

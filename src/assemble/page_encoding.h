@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "assemble/column_metadata.h"
 #include "assemble/lance_file.h"
@@ -19,6 +20,8 @@ struct PageContent {
   };
   Kind kind = Kind::kValues;
   uint64_t items = 0;
+  /// From version 2.1 on: what can be null or empty in each layer of nesting, the innermost first (`RepDefLayer`).
+  std::vector<uint64_t> layers;
 };
 
 /// kUnsupported, with the reason, unless the page depends on nothing but its own buffers: no buffer shared by the

@@ -162,3 +162,32 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, engine: Engine
         engine.stitch(tmp_path / "out.lance", [(unstable, 3)])
     assert error.value.kind == "unsupported"
     assert not (tmp_path / "out.lance").exists()
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.2"])
+def test_structs_around_lists_are_joined_where_lance_can_read_them(
+    tmp_path: Path, engine: Engine, version: str
+) -> None:
+    type = pa.struct([("a", pa.list_(pa.int32()))])
+    schema = pa.schema([pa.field("c", type)])
+    values = {
+        "plain": [{"a": [1]}, {"a": [2, 3]}],
+        "null list": [{"a": None}, {"a": []}, {"a": [None]}],
+        "null struct": [None, {"a": [2]}],
+        "only null": [None, None],
+    }
+    for (one, first), (other, second) in itertools.product(values.items(), repeat=2):
+        parts = [pa.array(first, type), pa.array(second, type)]
+        paths = [tmp_path / "0.lance", tmp_path / "1.lance"]
+        for path, part in zip(paths, parts, strict=True):
+            write_file(path, schema, [part], version)
+        output = tmp_path / "out.lance"
+        nulls = {"null struct", "only null"}
+        if (one in nulls) != (other in nulls):
+            with pytest.raises(AssembleError, match="null in some checkpoints only") as error:
+                engine.stitch(output, [(paths[0], len(first)), (paths[1], len(second))])
+            assert error.value.kind == "unsupported"
+        else:
+            engine.stitch(output, [(paths[0], len(first)), (paths[1], len(second))])
+            assert _same(read_file(output), parts)
+            output.unlink()
