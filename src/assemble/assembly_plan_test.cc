@@ -132,6 +132,15 @@ TEST(AssemblyPlan, ListItemsOf20AreCountedOnTheirOwn) {
   EXPECT_EQ(PlanAssembly(files).error().kind, ErrorKind::kUnsupported);
 }
 
+TEST(AssemblyPlan, StructsAroundListsAreNullInAllOrNone) {
+  const std::string some = FromHex(testing::kListInNullStruct21);
+  const std::string none = FromHex(testing::kListInStruct21);
+  EXPECT_TRUE(PlanOf({some, some}).ok());
+  EXPECT_TRUE(PlanOf({none, none}).ok());
+  EXPECT_EQ(PlanOf({none, some}).error().kind, ErrorKind::kUnsupported);
+  EXPECT_EQ(PlanOf({some, none}).error().kind, ErrorKind::kUnsupported);
+}
+
 TEST(AssemblyPlan, MetadataOfCheckpointsStaysBehind) {
   SyntheticFile spec{.metadata = {{"leman.range", "0-1"}, {"kept", "yes"}}, .pages = {{1, {"x"}}}};
   const std::string first = Build(spec);
