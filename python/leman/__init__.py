@@ -74,6 +74,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BackfillHandle",
     "BackfillResult",
+    "ColumnBusyError",
     "ColumnNotFoundError",
     "ConflictError",
     "Connection",

@@ -90,9 +90,9 @@ Error MakeError(ErrorKind kind, const Parts&... parts) {
 #define LEMAN_CONCAT(a, b) LEMAN_CONCAT_INNER(a, b)
 
 /// Returns the error of `expr` (a Result of any type) from the enclosing function, if it has one.
-#define LEMAN_RETURN_IF_ERROR(expr)                                                  \
-  do {                                                                               \
-    if (auto leman_status = (expr); !leman_status.ok()) return leman_status.error(); \
+#define LEMAN_RETURN_IF_ERROR(expr)                                                    \
+  do {                                                                                 \
+    if (auto&& leman_status = (expr); !leman_status.ok()) return leman_status.error(); \
   } while (false)
 
 #define LEMAN_ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \

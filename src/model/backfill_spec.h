@@ -36,7 +36,7 @@ struct BackfillSpec {
   std::optional<int64_t> num_frags;
   int64_t skip_frags = 0;
   std::optional<double> timeout_s;
-  std::optional<int64_t> max_skip_count;     ///< More skipped rows than this fail the job.
+  std::optional<int64_t> max_skip_count;    ///< More skipped rows than this fail the job.
   std::optional<double> max_skip_fraction;  ///< A greater fraction of the job's rows than this fails it.
 };
 

@@ -31,7 +31,7 @@ constexpr std::string_view JobStatusName(JobStatus status) {
 struct JobMetrics {
   int64_t rows_total = 0;     ///< Rows the job has to compute, those already checkpointed included.
   int64_t rows_computed = 0;  ///< Rows computed by this run.
-  int64_t rows_in_hand = 0;        ///< Computed but not checkpointed yet; goes up and down.
+  int64_t rows_in_hand = 0;   ///< Computed but not checkpointed yet; goes up and down.
   int64_t rows_resumed = 0;   ///< Rows found in checkpoints of earlier runs.
   int64_t rows_skipped = 0;   ///< Rows left null because of a row failure.
   int64_t rows_committed = 0;
