@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include "cleanup_binding.h"
 #include "driver_table.h"
 #include "fragment_files.h"
 #include "io/local_object_store.h"
@@ -101,4 +102,5 @@ NB_MODULE(_engine, m) {
   m.def("run_backfill", &leman::python::RunBackfillFromPython);
   m.def("plan_backfill", &leman::python::PlanBackfillFromPython);
   m.def("serve_worker", &leman::python::ServeWorkerFromPython);
+  leman::python::BindCleanup(m);
 }

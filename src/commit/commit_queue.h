@@ -11,7 +11,8 @@ namespace leman {
 
 /// Pure. A group is due when `granularity` fragments are waiting, and then takes all that wait; without a granularity
 /// only at the end. Partial commits are paced: on tables of very many fragments a commit can take as long as computing
-/// `granularity` of them, so the next one waits until kPacing times the last one's duration has passed.
+/// `granularity` of them, so the next one waits until kPacing times the last one's duration has passed:
+/// commits take a tenth of a job at most.
 class CommitQueue {
  public:
   explicit CommitQueue(std::optional<int64_t> granularity) : granularity_(granularity) {}
@@ -23,7 +24,7 @@ class CommitQueue {
   /// A commit ended at `now_ns` and took `duration_ns`.
   void OnCommitted(int64_t now_ns, int64_t duration_ns);
 
-  static constexpr int64_t kPacing = 4;
+  static constexpr int64_t kPacing = 9;
 
  private:
   std::optional<int64_t> granularity_;

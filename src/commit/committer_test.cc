@@ -148,10 +148,10 @@ TEST(CommitQueue, SlowCommitsArePaced) {
   CommitQueue queue(1);
   queue.OnCommitted(100, 50);
   queue.Add({0});
-  EXPECT_FALSE(queue.TakeGroup(false, 200).has_value());
-  EXPECT_TRUE(queue.TakeGroup(true, 200).has_value());
+  EXPECT_FALSE(queue.TakeGroup(false, 549).has_value());
+  EXPECT_TRUE(queue.TakeGroup(true, 549).has_value());
   queue.Add({1});
-  EXPECT_TRUE(queue.TakeGroup(false, 300).has_value());
+  EXPECT_TRUE(queue.TakeGroup(false, 550).has_value());
 }
 
 }  // namespace
