@@ -401,27 +401,30 @@ def cancel(uri: str, job_id: str) -> None:
 @_common
 @click.argument("table", required=False, shell_complete=_complete_table)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def clean(uri: str, table: str | None, dry_run: bool) -> None:
+@click.option(
+    "--jobs-older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove records of jobs that old, too."
+)
+def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | None) -> None:
     """Remove checkpoints and files that dead jobs left, of one table or of all.
 
-    No file that a version of a table refers to is touched; an interrupted job that is cleaned starts again from
-    its last commit.
+    No file that a version of a table refers to is touched, and none that a running job may need; an interrupted
+    job that is cleaned starts again from its last commit.
     """
     from . import job_runner
 
     connection = _connect(uri)
     names = [table] if table is not None else connection.table_names()
+    arguments: dict[str, Any] = {"storage_options": connection.storage_options, "dry_run": dry_run}
+    if jobs_older_than is not None:
+        arguments["jobs_older_than_days"] = jobs_older_than
     removed = {}
     for name in names:
         connection.open_table(name)
-        options = connection.storage_options
-        removed[name] = job_runner.clean(connection.table_uri(name), storage_options=options, dry_run=dry_run)
+        removed[name] = job_runner.clean(connection.table_uri(name), **arguments)
     if _is_json():
         cli_output.print_json(removed)
-        return
-    for name, report in removed.items():
-        figures = ", ".join(f"{key} {value}" for key, value in report.items()) or "nothing to remove"
-        print(f"{name}: {figures}")
+    else:
+        cli_output.print_cleaned(removed)
 
 
 @cli.command()

@@ -175,6 +175,15 @@ def print_job(job: Job) -> None:
         print(f"  {_cell(event.get('timestamp'))}  {_cell(event.get('message'))}")
 
 
+def print_cleaned(removed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what went of each table, and in a dry run each file that would go or stay, and why."""
+    for name, report in removed.items():
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, list)))
+        for key, verb in (("would_remove", "remove"), ("would_keep", "keep")):
+            for item in report.get(key, ()):
+                print(f"  {verb} {item['file']}  {item['bytes']} bytes  ({item['reason']})")
+
+
 def _whole(job: Job, metric: str) -> int | None:
     value = job.metrics.get(metric)
     return int(value) if isinstance(value, (int, float)) else None

@@ -254,7 +254,13 @@ class Plan:
     __repr__ = __str__
 
 
-def clean(table_uri: str, *, storage_options: Mapping[str, str] | None = None, dry_run: bool = False) -> dict[str, Any]:
+def clean(
+    table_uri: str,
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    jobs_older_than_days: float | None = None,
+) -> dict[str, Any]:
     """Remove what dead jobs left: checkpoints, half-written files, data files that no version refers to.
 
     Parameters
@@ -265,12 +271,15 @@ def clean(table_uri: str, *, storage_options: Mapping[str, str] | None = None, d
         For Lance.
     dry_run : bool
         Only say what would go.
+    jobs_older_than_days : float, optional
+        Remove the records of jobs that ended longer ago, too.
 
     Returns
     -------
     dict
-        ``files``: how many, ``bytes``: how large, ``kept``: files kept since a running job may need them.
+        ``files``: how many, ``bytes``: how large, ``kept``: files kept since somebody may need them still; with
+        ``dry_run`` also which.
     """
     from .lance_cleanup import clean_table
 
-    return clean_table(table_uri, storage_options, dry_run)
+    return clean_table(table_uri, storage_options, dry_run, jobs_older_than_days=jobs_older_than_days)

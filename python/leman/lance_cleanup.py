@@ -1,0 +1,335 @@
+"""Gathers what ``leman clean`` decides on: files, jobs, and what the versions of a table refer to.
+
+The decision is the engine's (``src/job/cleanup.cc``); the rules are in ``docs/formats/leftovers.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .column_metadata import PREFIX
+from .jobs import Job, read_record
+from .lance_errors import translate
+from .table_files import TableFiles, local_path
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow as pa
+
+GRACE_S = 600.0
+PAYLOAD_GRACE_S = 86400.0
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LEASE = re.compile(r"[0-9a-f]{16}")
+_COMPUTATION = re.compile(r"[0-9a-f]{32}")
+_DETACHED_MANIFEST = re.compile(r"d(\d+)\.manifest")
+_PAYLOAD_KEY = (PREFIX + "payload").encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    key: str
+    size_bytes: int
+    changed_micros: int
+
+
+@dataclasses.dataclass
+class _Listing:
+    files: list[_File] = dataclasses.field(default_factory=list)
+    checkpoint_folders: dict[Path, int] = dataclasses.field(default_factory=dict)
+
+    def keys_before(self, micros: int) -> set[str]:
+        return {file.key for file in self.files if file.changed_micros < micros}
+
+
+def clean_table(
+    table_uri: str,
+    storage_options: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    *,
+    jobs_older_than_days: float | None = None,
+    grace_s: float = GRACE_S,
+    payload_grace_s: float = PAYLOAD_GRACE_S,
+) -> dict[str, Any]:
+    """Remove what dead jobs left beside a table; safe beside running jobs.
+
+    Parameters
+    ----------
+    table_uri : str
+        The table.
+    storage_options : mapping, optional
+        For Lance.
+    dry_run : bool
+        Only say what would go.
+    jobs_older_than_days : float, optional
+        Remove the records of jobs that ended longer ago, too.
+    grace_s : float
+        Data files of no version that are younger stay: a job on another machine may be about to commit them.
+    payload_grace_s : float
+        The same for stored functions.
+
+    Returns
+    -------
+    dict
+        ``files`` and ``bytes`` that went, and ``kept``: leftovers that may still be needed. With ``dry_run`` what would
+        go, and the files one by one: ``would_remove`` and ``would_keep``, each with ``file``, ``bytes`` and ``reason``.
+
+    Raises
+    ------
+    OSError
+        Where files could not be removed; the others were.
+    """
+    from . import _engine
+
+    root = local_path(table_uri)
+    if root is None:
+        raise ValueError(f"table {table_uri!r}: cleaning tables on object stores is not there yet; use a local path")
+    inputs, listing = _gather(root, table_uri, storage_options or {}, grace_s, payload_grace_s)
+    if jobs_older_than_days is not None:
+        inputs["jobs_older_than_micros"] = _micros(jobs_older_than_days * 86400)
+    if dry_run:
+        plan = _engine.plan_cleanup(inputs)
+        return {
+            "files": len(plan["remove"]),
+            "bytes": sum(size for _, size, _ in plan["remove"]),
+            "kept": len(plan["keep"]),
+            "would_remove": [_described(item) for item in plan["remove"]],
+            "would_keep": [_described(item) for item in plan["keep"]],
+        }
+    done = _engine.clean_table(str(root), inputs)
+    if not any(job["alive"] for job in inputs["jobs"]):
+        _remove_empty(listing.checkpoint_folders, inputs["now_micros"] - inputs["grace_micros"])
+    if done["failed"]:
+        raise OSError(
+            f"table {table_uri!r}: {done['files']} leftover file(s) were removed, and {done['failed']} could not be: "
+            f"{done['error']}"
+        )
+    return {"files": done["files"], "bytes": done["bytes"], "kept": len(done["keep"])}
+
+
+def _described(item: tuple[str, int, str]) -> dict[str, Any]:
+    return {"file": item[0], "bytes": item[1], "reason": item[2]}
+
+
+def _micros(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _gather(
+    root: Path, table_uri: str, storage_options: Mapping[str, str], grace_s: float, payload_grace_s: float
+) -> tuple[dict[str, Any], _Listing]:
+    # The order matters: a file that is committed meanwhile is not listed, or its job is seen, or it is referred to.
+    listing = _list_files(root)
+    now_micros = _micros(time.time())
+    old = listing.keys_before(now_micros - _micros(GRACE_S))
+    files = TableFiles(table_uri, storage_options)
+    jobs = _read_jobs(files, old, table_uri)
+    leases = _read_leases(files, old, jobs)
+    try:
+        dataset = _open(table_uri, storage_options)
+        for job in jobs:
+            _add_types(job, dataset)
+        branches = list(_branches(dataset))
+        payloads_until = now_micros - _micros(payload_grace_s)
+        any_old = any(file.key.endswith(".pkl") and file.changed_micros <= payloads_until for file in listing.files)
+        inputs = {
+            "now_micros": now_micros,
+            "files": [(file.key, file.size_bytes, file.changed_micros) for file in listing.files],
+            "referred_data": {name for branch in branches for name in _referred_data(branch)},
+            # Looking at every version's schema takes its time; young functions stay in any case.
+            "referred_payloads": {hash for branch in branches for hash in _referred_payloads(branch)}
+            if any_old
+            else set(),
+            "jobs": jobs,
+            "leases": leases,
+            "grace_micros": _micros(grace_s),
+            "payload_grace_micros": _micros(payload_grace_s),
+            "jobs_older_than_micros": None,
+        }
+    except Exception as error:
+        raise translate(error, f"table {table_uri!r}: find what its versions refer to; nothing was removed") from error
+    return inputs, listing
+
+
+def _list_files(root: Path) -> _Listing:
+    listing = _Listing()
+    own = root / "_leman"
+    folders = [root / "data", *(own / name for name in ("jobs", "errors", "leases", "udfs"))]
+    for name, status in _entries(own / "checkpoints"):
+        if stat.S_ISDIR(status.st_mode) and _COMPUTATION.fullmatch(name):
+            folders.append(own / "checkpoints" / name)
+            listing.checkpoint_folders[folders[-1]] = status.st_mtime_ns // 1000
+    for folder in folders:
+        prefix = folder.relative_to(root).as_posix()
+        for name, status in _entries(folder):
+            if stat.S_ISREG(status.st_mode):
+                # A checkpoint that becomes a data file under another name keeps its bytes' time; ctime tells.
+                changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+                if folder.name == "udfs":
+                    changed_ns = status.st_mtime_ns
+                listing.files.append(_File(f"{prefix}/{name}", status.st_size, changed_ns // 1000))
+    return listing
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    # No file of Leman's has a name that is not text.
+                    entry.name.encode()
+                    yield entry.name, entry.stat(follow_symlinks=False)
+                except (FileNotFoundError, UnicodeEncodeError):
+                    continue
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _read_jobs(files: TableFiles, old: set[str], table_uri: str) -> list[dict[str, Any]]:
+    known = []
+    for name in files.names("jobs", ".json"):
+        job_id = name[: -len(".json")]
+        content = files.read(f"jobs/{name}") if _JOB_ID.fullmatch(job_id) else None
+        if content is not None:
+            job = read_record(job_id, content, "", table_uri)
+            known.append(_known_job(job, f"_leman/jobs/{name}" not in old))
+    return known
+
+
+def _known_job(job: Job, is_young: bool) -> dict[str, Any]:
+    # What cannot be read may be the record of a newer Leman's job.
+    unreadable = job.error_type == "CorruptRecord"
+    alive = is_young if unreadable else not job.is_over
+    launched = job.launched_at
+    return {
+        "job_id": job.job_id,
+        "alive": alive,
+        "launched_micros": None if unreadable or launched is None else _micros(launched.timestamp()),
+        "column": job.column,
+        "udf_version": job.udf_version,
+        "where": job.where,
+        "output_types": [],
+        "read_version": job.read_version,
+    }
+
+
+def _add_types(job: dict[str, Any], dataset: lance.LanceDataset) -> None:
+    # The record has no type; the column has the one it had in the version that the job read.
+    read_version = job.pop("read_version")
+    if not job["alive"]:
+        return
+    schemas = [dataset.schema]
+    known = {entry["version"] for entry in dataset.version_refs()}
+    if isinstance(read_version, int) and read_version in known:
+        schemas.append(dataset.checkout_version(read_version).schema)
+    job["output_types"] = sorted(
+        {str(schema.field(job["column"]).type) for schema in schemas if job["column"] in schema.names}
+    )
+    if not job["output_types"]:
+        job["launched_micros"] = None
+
+
+def _read_leases(files: TableFiles, old: set[str], jobs: list[dict[str, Any]]) -> list[tuple[str, bytes, bool]]:
+    """Return key, content and whether it is held of each lease; holders without a running record join ``jobs``."""
+    running = {job["job_id"] for job in jobs if job["alive"]}
+    leases = []
+    for name in files.names("leases", ".json"):
+        content = files.read(f"leases/{name}") if _LEASE.fullmatch(name[: -len(".json")]) else None
+        if content is None:
+            continue
+        key = f"_leman/leases/{name}"
+        holder = _known_job(_holder(content), key not in old)
+        leases.append((key, content, holder["alive"]))
+        if holder["alive"] and holder["job_id"] not in running:
+            jobs.append(holder)
+    return leases
+
+
+def _holder(content: bytes) -> Job:
+    """Return the job that holds a lease, judged as its record would be; of unknown start."""
+    try:
+        lease = json.loads(content)
+        holder = lease["holder"]
+        renewed = datetime.datetime.fromtimestamp(lease["renewed_at_us"] / 1e6, datetime.timezone.utc)
+        record = {
+            "format": lease["format"],
+            "job_id": "lease",
+            "status": "RUNNING",
+            "updated_at": renewed.isoformat(),
+            "driver": {
+                "pid": holder["pid"],
+                "host": holder["host"],
+                "boot_id": holder.get("boot_id") or None,
+                "start_ticks": holder.get("start_ticks") or None,
+            },
+        }
+        job = read_record("lease", json.dumps(record).encode(), "", "")
+        return dataclasses.replace(job, job_id=str(lease["job_id"]))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError, RecursionError):
+        return read_record("lease", b"", "", "")
+
+
+def _open(table_uri: str, storage_options: Mapping[str, str]) -> lance.LanceDataset:
+    import lance
+
+    return lance.dataset(table_uri, storage_options=dict(storage_options) or None)
+
+
+def _branches(dataset: lance.LanceDataset) -> Iterator[lance.LanceDataset]:
+    yield dataset
+    for name in dataset.branches.list():
+        yield dataset.checkout_version((name, None))
+
+
+def _detached(dataset: lance.LanceDataset) -> Iterator[lance.LanceDataset]:
+    """Yield the versions that are in no line of versions; ``tracked_files`` passes them over."""
+    root = local_path(dataset.uri)
+    for name, _ in _entries(root / "_versions") if root is not None else ():
+        found = _DETACHED_MANIFEST.fullmatch(name)
+        if found:
+            yield dataset.checkout_version(int(found[1]))
+
+
+def _referred_data(dataset: lance.LanceDataset) -> Iterator[str]:
+    """Yield the names of the data files of every version of a branch; those that are not Leman's may be missing."""
+    import pyarrow.compute as pc
+
+    for batch in dataset.tracked_files():
+        paths = batch.column("path")
+        for path in pc.unique(paths.filter(pc.match_substring(paths, "leman-"))).to_pylist():
+            yield path.rpartition("/")[2]
+    for version in _detached(dataset):
+        for fragment in version.get_fragments():
+            yield from (file.path.rpartition("/")[2] for file in fragment.metadata.files)
+
+
+def _referred_payloads(dataset: lance.LanceDataset) -> Iterator[str]:
+    for entry in dataset.version_refs():
+        yield from _payloads_of(list(dataset.checkout_version(entry["version"]).schema))
+    for version in _detached(dataset):
+        yield from _payloads_of(list(version.schema))
+
+
+def _payloads_of(fields: list[pa.Field]) -> Iterator[str]:
+    for field in fields:
+        payload = (field.metadata or {}).get(_PAYLOAD_KEY)
+        if payload is not None:
+            yield payload.decode(errors="replace")
+
+
+def _remove_empty(folders: Mapping[Path, int], changed_before: int) -> None:
+    for folder, changed_micros in folders.items():
+        # One that has changed lately may be of a job that begins.
+        if changed_micros <= changed_before:
+            try:
+                folder.rmdir()
+            except OSError:
+                continue
