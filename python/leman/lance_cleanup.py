@@ -137,17 +137,17 @@ def _gather(
         dataset = _open(table_uri, storage_options)
         for job in jobs:
             _add_types(job, dataset)
-        branches = list(_branches(dataset))
-        payloads_until = now_micros - _micros(payload_grace_s)
-        any_old = any(file.key.endswith(".pkl") and file.changed_micros <= payloads_until for file in listing.files)
+        branches = list(_branches(dataset, root))
+        old_payloads = {
+            file.key.rpartition("/")[2][: -len(".pkl")]
+            for file in listing.files
+            if file.key.endswith(".pkl") and file.changed_micros <= now_micros - _micros(payload_grace_s)
+        }
         inputs = {
             "now_micros": now_micros,
             "files": [(file.key, file.size_bytes, file.changed_micros) for file in listing.files],
             "referred_data": {name for branch in branches for name in _referred_data(branch)},
-            # Looking at every version's schema takes its time; young functions stay in any case.
-            "referred_payloads": {hash for branch in branches for hash in _referred_payloads(branch)}
-            if any_old
-            else set(),
+            "referred_payloads": _referred_payloads(branches, old_payloads),
             "jobs": jobs,
             "leases": leases,
             "grace_micros": _micros(grace_s),
@@ -283,43 +283,56 @@ def _open(table_uri: str, storage_options: Mapping[str, str]) -> lance.LanceData
     return lance.dataset(table_uri, storage_options=dict(storage_options) or None)
 
 
-def _branches(dataset: lance.LanceDataset) -> Iterator[lance.LanceDataset]:
-    yield dataset
+@dataclasses.dataclass(frozen=True)
+class _Branch:
+    newest: lance.LanceDataset
+    folder: Path
+
+    def detached(self) -> Iterator[lance.LanceDataset]:
+        """Yield the versions that are in no line of versions; ``tracked_files`` passes them over."""
+        for name, _ in _entries(self.folder / "_versions"):
+            found = _DETACHED_MANIFEST.fullmatch(name)
+            if found:
+                yield self.newest.checkout_version(int(found[1]))
+
+    def versions(self) -> Iterator[lance.LanceDataset]:
+        for entry in self.newest.version_refs():
+            yield self.newest.checkout_version(entry["version"])
+        yield from self.detached()
+
+
+def _branches(dataset: lance.LanceDataset, root: Path) -> Iterator[_Branch]:
+    yield _Branch(dataset, root)
     for name in dataset.branches.list():
-        yield dataset.checkout_version((name, None))
+        # A dataset that was checked out says nothing of its folder.
+        yield _Branch(dataset.checkout_version((name, None)), root / "tree" / name)
 
 
-def _detached(dataset: lance.LanceDataset) -> Iterator[lance.LanceDataset]:
-    """Yield the versions that are in no line of versions; ``tracked_files`` passes them over."""
-    root = local_path(dataset.uri)
-    for name, _ in _entries(root / "_versions") if root is not None else ():
-        found = _DETACHED_MANIFEST.fullmatch(name)
-        if found:
-            yield dataset.checkout_version(int(found[1]))
-
-
-def _referred_data(dataset: lance.LanceDataset) -> Iterator[str]:
+def _referred_data(branch: _Branch) -> Iterator[str]:
     """Yield the names of the data files of every version of a branch; those that are not Leman's may be missing."""
     import pyarrow.compute as pc
 
-    for batch in dataset.tracked_files():
+    for batch in branch.newest.tracked_files():
         paths = batch.column("path")
         for path in pc.unique(paths.filter(pc.match_substring(paths, "leman-"))).to_pylist():
             yield path.rpartition("/")[2]
-    for version in _detached(dataset):
+    for version in branch.detached():
         for fragment in version.get_fragments():
             yield from (file.path.rpartition("/")[2] for file in fragment.metadata.files)
 
 
-def _referred_payloads(dataset: lance.LanceDataset) -> Iterator[str]:
-    for entry in dataset.version_refs():
-        yield from _payloads_of(list(dataset.checkout_version(entry["version"]).schema))
-    for version in _detached(dataset):
-        yield from _payloads_of(list(version.schema))
+def _referred_payloads(branches: list[_Branch], wanted: set[str]) -> set[str]:
+    """Return the stored functions that the newest versions name, and those of ``wanted`` that any version names."""
+    referred = {payload for branch in branches for payload in _payloads_of(branch.newest.schema)}
+    for branch in branches:
+        # Looking at every version takes its time, and mostly there is nothing to look for.
+        for version in branch.versions() if wanted - referred else ():
+            referred.update(_payloads_of(version.schema))
+    return referred
 
 
-def _payloads_of(fields: list[pa.Field]) -> Iterator[str]:
-    for field in fields:
+def _payloads_of(schema: pa.Schema) -> Iterator[str]:
+    for field in schema:
         payload = (field.metadata or {}).get(_PAYLOAD_KEY)
         if payload is not None:
             yield payload.decode(errors="replace")
