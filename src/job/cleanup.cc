@@ -66,6 +66,13 @@ NamedFile RecognizeOwn(std::string_view folder, std::string_view name) {
   return {};
 }
 
+// ".tmp" and 6 characters: under this name Lance's writer makes any file, also a checkpoint's temporary one. In "data"
+// it may be anybody's; in the folder of a computation it is a worker's.
+bool IsLanceTemporaryName(std::string_view name) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  return name.size() == 10 && name.starts_with(".tmp") && IsOnly(name.substr(4), kAllowed);
+}
+
 // What a file is, by nothing but its name.
 NamedFile Recognize(std::string_view key) {
   if (key.starts_with("data/")) {
@@ -83,7 +90,8 @@ NamedFile Recognize(std::string_view key) {
   constexpr std::string_view kCheckpoints = "checkpoints/";
   if (!folder.starts_with(kCheckpoints)) return RecognizeOwn(folder, name);
   const std::string_view computation = folder.substr(kCheckpoints.size());
-  const bool named = name.starts_with("tmp-") || ParseCheckpointFileName(std::string(name));
+  const bool named =
+      name.starts_with("tmp-") || IsLanceTemporaryName(name) || ParseCheckpointFileName(std::string(name));
   if (!named || !IsHex(computation, kComputationDigits)) return {};
   return {FileKind::kCheckpoint, std::string(computation)};
 }

@@ -23,6 +23,8 @@ std::string CheckpointIn(const std::string& computation, const std::string& name
   return "_leman/checkpoints/" + computation + "/" + name;
 }
 
+using Keys = std::vector<std::string>;
+
 class CleanupTest : public ::testing::Test {
  protected:
   CleanupTest() { inputs_.now_micros = kNow; }
@@ -44,20 +46,19 @@ class CleanupTest : public ::testing::Test {
   CleanupInputs inputs_;
 };
 
-using Keys = std::vector<std::string>;
-
 TEST_F(CleanupTest, AnEmptyTableHasNothingToRemove) {
   const CleanupPlan plan = PlanCleanup(inputs_);
   EXPECT_TRUE(plan.remove.empty());
   EXPECT_TRUE(plan.keep.empty());
 }
 
-TEST_F(CleanupTest, CheckpointsGoAtOnceWhereNoJobRuns) {
-  AddFile(CheckpointIn(kComputation), 0);
-  AddFile(CheckpointIn(kComputation, "tmp-123x456-1-7"), 0);
+TEST_F(CleanupTest, CheckpointsFinishedOrNotGoAtOnceWhereNoJobRuns) {
+  const Keys left = {CheckpointIn(kComputation), CheckpointIn(kComputation, "tmp-123x456-1-7"),
+                     CheckpointIn(kComputation, ".tmpa1B2c3")};
+  for (const std::string& key : left) AddFile(key, 0);
   AddEnded("j1");
   const CleanupPlan plan = PlanCleanup(inputs_);
-  EXPECT_EQ(KeysOf(plan.remove), (Keys{CheckpointIn(kComputation), CheckpointIn(kComputation, "tmp-123x456-1-7")}));
+  EXPECT_EQ(KeysOf(plan.remove), left);
   EXPECT_EQ(plan.remove[0].size_bytes, 10);
   EXPECT_EQ(CleanupReasonText(plan.remove[0].reason), "checkpoint of no running job");
 }
@@ -159,6 +160,9 @@ TEST_F(CleanupTest, FilesThatAreNotLemansByNameAreNeverTouched) {
   for (const std::string& key : Keys{"data/0123456789.lance",
                                      "data/0123456789.lance.tmp",
                                      "data/leman-notes.lance",
+                                     "data/.tmpa1B2c3",
+                                     CheckpointIn(kComputation, ".tmpnotes"),
+                                     CheckpointIn(kComputation, ".tmpa-b_c.d"),
                                      "data/leman-x" + std::string(24, '1') + "-0-0123456789ab.lance",
                                      "data/old/" + kDataFile,
                                      kDataFile,
