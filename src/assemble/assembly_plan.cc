@@ -155,7 +155,8 @@ class PlanBuilder {
     return Ok();
   }
 
-  void AddPage(const ColumnPage& page, ColumnRole role, const std::vector<Run>& runs, ColumnMetadata& column) const {
+  void AddPage(const ColumnPage& page, const ColumnRole& role, const std::vector<Run>& runs,
+               ColumnMetadata& column) const {
     if (role.struct_header && !column.pages.empty()) {
       column.pages.front().length += page.length;
       return;
