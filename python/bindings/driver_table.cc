@@ -154,38 +154,11 @@ BackfillSpec SpecFrom(const nb::dict& request) {
 nb::dict MetricsDict(const JobMetrics& m) {
   constexpr double kNsPerSecond = 1e9;
   nb::dict dict;
-  const auto count = [&dict](const char* name, int64_t value) { dict[name] = value; };
-  const auto seconds = [&dict](const char* name, int64_t ns) { dict[name] = static_cast<double>(ns) / kNsPerSecond; };
-  count("rows_total", m.rows_total);
-  count("rows_computed", m.rows_computed);
-  count("rows_in_hand", m.rows_in_hand);
-  count("rows_resumed", m.rows_resumed);
-  count("rows_skipped", m.rows_skipped);
-  count("rows_committed", m.rows_committed);
-  count("checkpoints", m.checkpoints_written);
-  count("checkpoint_bytes", m.checkpoint_bytes);
-  count("tasks_total", m.tasks_total);
-  count("tasks_done", m.tasks_done);
-  count("tasks_retried", m.retries);
-  count("fragments_total", m.fragments_total);
-  count("fragments_assembled", m.fragments_assembled);
-  count("fragments_committed", m.fragments_committed);
-  count("fragments_linked", m.fragments_linked);
-  count("fragments_stitched", m.fragments_stitched);
-  count("fragments_reencoded", m.fragments_reencoded);
-  count("bytes_assembled", m.bytes_assembled);
-  count("bytes_copied", m.bytes_copied);
-  count("bytes_read", m.work.bytes_read);
-  count("udf_calls", m.work.udf_calls);
-  count("commits", m.commits);
-  count("workers", m.workers);
-  count("worker_deaths", m.worker_deaths);
-  seconds("read_s", m.work.read_ns);
-  seconds("udf_s", m.work.udf_ns);
-  seconds("checkpoint_s", m.work.write_ns);
-  seconds("assemble_s", m.assemble_ns);
-  seconds("commit_s", m.commit_ns);
-  seconds("plan_s", m.plan_ns);
+  VisitMetrics(
+      m, [&dict](const char* name, int64_t value) { dict[name] = value; },
+      [&dict](const char* name, int64_t ns) { dict[name] = static_cast<double>(ns) / kNsPerSecond; });
+  dict["rows_in_hand"] = m.rows_in_hand;
+  dict["rows_resumed"] = m.rows_resumed;
   return dict;
 }
 

@@ -31,38 +31,15 @@ Json Driver() {
 }
 
 Json Metrics(const JobMetrics& m, double duration_s) {
-  return {{"rows_total", m.rows_total},
-          {"rows_computed", m.rows_computed},
-          {"rows_checkpointed", m.rows_computed + m.rows_resumed},
-          {"rows_skipped", m.rows_skipped},
-          {"rows_reused", m.rows_resumed},
-          {"rows_committed", m.rows_committed},
-          {"fragments_total", m.fragments_total},
-          {"fragments_assembled", m.fragments_assembled},
-          {"fragments_committed", m.fragments_committed},
-          {"fragments_linked", m.fragments_linked},
-          {"fragments_stitched", m.fragments_stitched},
-          {"fragments_reencoded", m.fragments_reencoded},
-          {"checkpoints", m.checkpoints_written},
-          {"checkpoint_bytes", m.checkpoint_bytes},
-          {"bytes_assembled", m.bytes_assembled},
-          {"bytes_copied", m.bytes_copied},
-          {"bytes_read", m.work.bytes_read},
-          {"tasks_total", m.tasks_total},
-          {"tasks_done", m.tasks_done},
-          {"tasks_retried", m.retries},
-          {"workers", m.workers},
-          {"worker_deaths", m.worker_deaths},
-          {"commits", m.commits},
-          {"udf_calls", m.work.udf_calls},
-          {"read_s", Seconds(m.work.read_ns)},
-          {"udf_s", Seconds(m.work.udf_ns)},
-          {"checkpoint_s", Seconds(m.work.write_ns)},
-          {"assemble_s", Seconds(m.assemble_ns)},
-          {"commit_s", Seconds(m.commit_ns)},
-          {"plan_s", Seconds(m.plan_ns)},
-          {"duration_s", duration_s},
-          {"rows_per_s", duration_s > 0 ? static_cast<double>(m.rows_computed) / duration_s : 0.0}};
+  Json json;
+  VisitMetrics(
+      m, [&json](const char* name, int64_t value) { json[name] = value; },
+      [&json](const char* name, int64_t ns) { json[name] = Seconds(ns); });
+  json["rows_checkpointed"] = m.rows_computed + m.rows_resumed;
+  json["rows_reused"] = m.rows_resumed;
+  json["duration_s"] = duration_s;
+  json["rows_per_s"] = duration_s > 0 ? static_cast<double>(m.rows_computed) / duration_s : 0.0;
+  return json;
 }
 
 }  // namespace

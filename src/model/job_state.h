@@ -57,4 +57,38 @@ struct JobMetrics {
   WorkTimes work;
 };
 
+/// Calls `count(name, n)` or `nanoseconds(name, ns)` for each metric that has one name everywhere: in the job's record
+/// and in its result.
+template <typename Count, typename Nanoseconds>
+void VisitMetrics(const JobMetrics& m, const Count& count, const Nanoseconds& nanoseconds) {
+  count("rows_total", m.rows_total);
+  count("rows_computed", m.rows_computed);
+  count("rows_skipped", m.rows_skipped);
+  count("rows_committed", m.rows_committed);
+  count("fragments_total", m.fragments_total);
+  count("fragments_assembled", m.fragments_assembled);
+  count("fragments_committed", m.fragments_committed);
+  count("fragments_linked", m.fragments_linked);
+  count("fragments_stitched", m.fragments_stitched);
+  count("fragments_reencoded", m.fragments_reencoded);
+  count("checkpoints", m.checkpoints_written);
+  count("checkpoint_bytes", m.checkpoint_bytes);
+  count("bytes_assembled", m.bytes_assembled);
+  count("bytes_copied", m.bytes_copied);
+  count("bytes_read", m.work.bytes_read);
+  count("tasks_total", m.tasks_total);
+  count("tasks_done", m.tasks_done);
+  count("tasks_retried", m.retries);
+  count("workers", m.workers);
+  count("worker_deaths", m.worker_deaths);
+  count("commits", m.commits);
+  count("udf_calls", m.work.udf_calls);
+  nanoseconds("read_s", m.work.read_ns);
+  nanoseconds("udf_s", m.work.udf_ns);
+  nanoseconds("checkpoint_s", m.work.write_ns);
+  nanoseconds("assemble_s", m.assemble_ns);
+  nanoseconds("commit_s", m.commit_ns);
+  nanoseconds("plan_s", m.plan_ns);
+}
+
 }  // namespace leman
