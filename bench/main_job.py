@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import measure
@@ -21,6 +20,7 @@ from report import Series, Target
 
 HERE = Path(__file__).resolve().parent
 WORK = workloads.ROOT / ".bench" / "work"
+SPENT = workloads.ROOT / ".bench" / "spent"
 OWN_PYTHON = sys.executable
 # Peer -> (its script in bench/peers, the Python environment it runs in, arguments).
 PEERS: dict[str, tuple[str, str | None, list[str]]] = {
@@ -105,12 +105,14 @@ def one_run(peer: str, workload: workloads.Workload, *, memory: bool = False, ch
     shutil.rmtree(WORK, ignore_errors=True)
     table = workloads.fresh_copy(workload.table, WORK)
     os.sync()
-    if workload.table.fragments >= MANY_FILES:
-        # ext4 does not give inodes out again for 5 s after a delete, and searches them meanwhile: the last run's files.
-        time.sleep(6)
     run = measure.run(command(peer, workload, table), environment=process_environment(), memory=memory)
     if check and run.exit_code == 0 and (wrong := check_result(peer, workload, table)):
         run.exit_code, run.output = 1, wrong
+    if workload.table.fragments >= MANY_FILES:
+        # ext4 gives an inode out again a minute after its file was deleted, at the earliest, and walks over those that
+        # wait each time a file is made: tens of thousands of deleted files would be measured in the runs that follow.
+        SPENT.mkdir(parents=True, exist_ok=True)
+        WORK.rename(SPENT / str(len(list(SPENT.iterdir()))))
     shutil.rmtree(WORK, ignore_errors=True)
     return run
 
@@ -261,6 +263,7 @@ def main() -> None:
     only = arguments.only.split(",")
 
     measure.adopt_orphans()
+    shutil.rmtree(SPENT, ignore_errors=True)
     load_before = os.getloadavg()[0]
     results: dict = {
         "date": datetime.date.today().isoformat(),
@@ -279,6 +282,7 @@ def main() -> None:
     if "resume" in only:
         measure_resume(peers, results)
     shutil.rmtree(WORK, ignore_errors=True)
+    shutil.rmtree(SPENT, ignore_errors=True)
     results["machine"]["load average"] = f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
     if load_before > 1:
         results["notes"].append("The machine was busy with other work when this began: compare ratios, not seconds.")
