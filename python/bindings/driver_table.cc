@@ -146,6 +146,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "num_frags", spec.num_frags);
   Read(request, "skip_frags", spec.skip_frags);
   Read(request, "timeout_s", spec.timeout_s);
+  Read(request, "only_rows", spec.only_rows);
   Read(request, "max_skip_count", spec.max_skip_count);
   Read(request, "max_skip_fraction", spec.max_skip_fraction);
   return spec;

@@ -17,6 +17,7 @@ from .function_resolution import DescribedFunction, column_function
 from .function_signature import RECORD_BATCH
 from .input_columns import check_output_type, no_such_column, resolve_input_columns
 from .jobs import read_record
+from .row_errors import failed_rows
 from .row_filter import check_filter
 from .user_function import UserFunction, as_user_function
 
@@ -84,6 +85,10 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     schema = dataset.schema
     field = _field(schema, column, dataset.version)
     where = check_filter(dataset, given["where"])
+    only_rows = None
+    if _checked_retry(given):
+        only_rows = failed_rows(table.uri, table.connection.storage_options, dataset, column, where)
+        where = None
     described = read_column_function(field)
     if override is None and described is None:
         column_function(table, column, None)
@@ -104,6 +109,7 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         input_columns=resolved,
         where=where,
         done_version=_done_version(described, function),
+        only_rows=only_rows,
         **plain,
         **_sizes(given, function),
     )
@@ -120,6 +126,18 @@ def _refuse_running_job(table: Table, job_id: str) -> None:
             f"job_id={job_id!r}: a job of that id is {job.status} (process {job.driver_pid} on {job.driver_host}); "
             "wait for it, cancel it, or choose another id"
         )
+
+
+def _checked_retry(given: Mapping[str, Any]) -> bool:
+    retry = given["retry_failed"]
+    if not isinstance(retry, bool):
+        raise TypeError(f"retry_failed={retry!r}: expected True or False, got {type(retry).__name__}")
+    if retry and (given["num_frags"] is not None or given["skip_frags"]):
+        raise ValueError(
+            "retry_failed=True computes the rows that were skipped, wherever they are: leave out num_frags and "
+            "skip_frags"
+        )
+    return retry
 
 
 def _plain_arguments(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class BackfillSpec:
         Memory of a worker.
     timeout_s : float or None
         Time limit of the job.
+    only_rows : dict of int to list of int, or None
+        Fragment id → its physical rows, sorted: only these are computed, as far as they are null.
     """
 
     job_id: str
@@ -98,3 +100,4 @@ class BackfillSpec:
     num_gpus: float | None = None
     memory_bytes: int | None = None
     timeout_s: float | None = None
+    only_rows: dict[int, list[int]] | None = None

@@ -165,6 +165,7 @@ def _backfill_options(function: _F) -> _F:
         click.option("--num-gpus", type=float, help="GPUs of a worker thread."),
         click.option("--memory", type=_BYTES, help="Memory of a worker, e.g. 4GiB."),
         click.option("--timeout", type=_SECONDS, help="Stop the job after this time, e.g. 2h."),
+        click.option("--retry-failed", is_flag=True, help="Compute only the rows that earlier jobs skipped."),
         click.option(
             "--refresh-status-secs", type=float, default=2.0, show_default=True, help="Seconds between status updates."
         ),

@@ -136,6 +136,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "num_frags": spec.num_frags,
         "skip_frags": spec.skip_frags,
         "timeout_s": spec.timeout_s,
+        "only_rows": spec.only_rows,
         "max_skip_count": max_skip_count,
         "max_skip_fraction": max_skip_fraction,
     }
@@ -194,6 +195,10 @@ def run_backfill(
         result: dict[str, Any] = _engine.run_backfill(_engine_spec(spec, table), host, server.control_fd)
     result["job_id"] = spec.job_id
     if result["status"] == "DONE":
+        if spec.only_rows is not None:
+            from .row_errors import clear_errors
+
+            clear_errors(spec.table_uri, spec.storage_options, spec.column, spec.job_id, spec.only_rows)
         if progress is not None:
             progress.finish(result)
         return result

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .table_files import TableFiles
+
+if TYPE_CHECKING:
+    import lance
+
+_Range = tuple[int, int]
 
 _FOLDER = "errors"  # In the table's _leman folder.
 
@@ -60,16 +66,11 @@ def read_errors(
 
     A record that cannot be read is passed over: the rows themselves are null in any case.
     """
-    files = TableFiles(table_uri, storage_options)
-    names = [f"{job_id}.json"] if job_id is not None else sorted(files.names(_FOLDER, ".json"))
     found: list[RowError] = []
-    for name in names:
-        content = files.read(f"{_FOLDER}/{name}")
-        if content is None:
-            continue
+    for _, record in _records(TableFiles(table_uri, storage_options), job_id):
         try:
-            found.extend(_errors_of(json.loads(content)))
-        except (ValueError, KeyError, TypeError):
+            found.extend(_errors_of(record))
+        except (KeyError, TypeError):
             continue
     return [
         error
@@ -79,9 +80,126 @@ def read_errors(
     ]
 
 
+def failed_rows(
+    table_uri: str,
+    storage_options: Mapping[str, str],
+    dataset: lance.LanceDataset,
+    column: str,
+    where: str | None,
+) -> dict[int, list[int]]:
+    """Return the rows that jobs on ``column`` skipped and that are live, null and selected by ``where`` still.
+
+    Returns
+    -------
+    dict of int to list of int
+        Fragment id → physical rows, sorted.
+
+    Warns
+    -----
+    UserWarning
+        Where recorded rows lie in fragments that are gone: they were moved, and cannot be told from others.
+    """
+    recorded: dict[int, list[_Range]] = {}
+    for _, record in _records(TableFiles(table_uri, storage_options), None):
+        if record.get("column") == column:
+            for fragment_id, first, end in _ranges_of(record):
+                recorded.setdefault(fragment_id, []).append((first, end))
+    fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in recorded]
+    gone = set(recorded) - {fragment.fragment_id for fragment in fragments}
+    if gone:
+        rows_gone = sum(end - first for key in gone for first, end in recorded[key])
+        warnings.warn(
+            f"{rows_gone} of the rows of column {column!r} that were skipped lie in "
+            "fragments that were rewritten since and cannot be found again; a backfill without retry_failed computes "
+            "the rows that are null there",
+            stacklevel=4,
+        )
+    quoted = column.replace("`", "``")
+    null = f"`{quoted}` IS NULL"
+    found: dict[int, set[int]] = {}
+    if fragments:
+        scanner = dataset.scanner(
+            columns=[],
+            filter=null if where is None else f"({where}) AND {null}",
+            with_row_address=True,
+            fragments=fragments,
+        )
+        for batch in scanner.to_batches():
+            addresses = batch.column("_rowaddr").to_numpy()
+            for fragment_id in set((addresses >> 32).tolist()):
+                rows = addresses[addresses >> 32 == fragment_id] & 0xFFFFFFFF
+                for first, end in recorded[fragment_id]:
+                    chosen = rows[(rows >= first) & (rows < end)].tolist()
+                    if chosen:
+                        found.setdefault(fragment_id, set()).update(chosen)
+    return {fragment_id: sorted(rows) for fragment_id, rows in found.items()}
+
+
+def clear_errors(
+    table_uri: str,
+    storage_options: Mapping[str, str],
+    column: str,
+    job_id: str,
+    rows: Mapping[int, list[int]],
+) -> None:
+    """Take ``rows``, which job ``job_id`` has computed again, out of the records of earlier jobs on ``column``."""
+    files = TableFiles(table_uri, storage_options)
+    done = {fragment_id: set(listed) for fragment_id, listed in rows.items()}
+    for name, record in _records(files, None):
+        if record.get("column") != column or record.get("job_id") == job_id:
+            continue
+        ranges = _ranges_of(record)
+        left = [part for entry in ranges for part in _without(entry, rows.get(entry[0], ()))]
+        if left == ranges:
+            continue
+        record["errors"] = [
+            error for error in record["errors"] if error["row"] not in done.get(error["fragment_id"], ())
+        ]
+        record["rows"] = left
+        record["rows_skipped"] = sum(end - first for _, first, end in left)
+        if left:
+            files.write(f"{_FOLDER}/{name}", (json.dumps(record, indent=1) + "\n").encode())
+        else:
+            files.remove(f"{_FOLDER}/{name}")
+
+
+def _records(files: TableFiles, job_id: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    names = [f"{job_id}.json"] if job_id is not None else sorted(files.names(_FOLDER, ".json"))
+    for name in names:
+        content = files.read(f"{_FOLDER}/{name}")
+        if content is None:
+            continue
+        try:
+            record = json.loads(content)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and record.get("format") == 1:
+            yield name, record
+
+
+def _ranges_of(record: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """Return (fragment, first row, last row + 1) of a record; none where it is not what it should be."""
+    try:
+        listed = record.get("rows")
+        if listed is None:
+            listed = [(error["fragment_id"], error["row"], error["row"] + 1) for error in record["errors"]]
+        return [(int(fragment_id), int(first), int(end)) for fragment_id, first, end in listed]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _without(entry: tuple[int, int, int], removed: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    fragment_id, first, end = entry
+    for row in removed:
+        if first <= row < end:
+            if first < row:
+                yield fragment_id, first, row
+            first = row + 1
+    if first < end:
+        yield fragment_id, first, end
+
+
 def _errors_of(record: dict[str, Any]) -> list[RowError]:
-    if record["format"] != 1:
-        raise ValueError("unknown format")
     job = {
         "job_id": record["job_id"],
         "column_name": record["column"],

@@ -237,6 +237,7 @@ class Table:
         num_gpus: float | None = None,
         memory: int | None = None,
         timeout: float | timedelta | None = None,
+        retry_failed: bool = False,
         job_id: str | None = None,
         progress: bool | ProgressSink | None = None,
         **unknown: Any,
@@ -284,6 +285,9 @@ class Table:
             Bytes of one worker.
         timeout : float or timedelta, optional
             Seconds after which the job stops, as if cancelled.
+        retry_failed : bool
+            Compute only the rows that earlier jobs on this column skipped and that are null still, whichever version of
+            the function skipped them; with ``where``, those of them that it selects. Their error records are cleared.
         job_id : str, optional
             A name for the job; letters, digits, ``-`` and ``_``.
         progress : bool or ProgressSink, optional
@@ -330,6 +334,7 @@ class Table:
         num_gpus: float | None = None,
         memory: int | None = None,
         timeout: float | timedelta | None = None,
+        retry_failed: bool = False,
         job_id: str | None = None,
         progress: bool | ProgressSink | None = None,
         **unknown: Any,

@@ -76,6 +76,13 @@ class TableFiles:
             os.unlink(temporary)
             raise
 
+    def remove(self, path: str) -> None:
+        """Remove a file; that it is gone already is no error."""
+        if self._folder is not None:
+            (self._folder / path).unlink(missing_ok=True)
+        elif self._session().contains(path):
+            self._session().delete_file(path)
+
     def exists(self, path: str) -> bool:
         """Say whether there is such a file."""
         if self._folder is not None:

@@ -14,6 +14,16 @@ bool IsValid(const ArrowArray& column, int64_t row) {
   return column.null_count == 0 || column.buffers[0] == nullptr || BitAt(column.buffers[0], column.offset + row);
 }
 
+// Unselects the rows that are not listed; `first` is the physical row of the mask's first.
+void KeepListed(const std::vector<int64_t>& rows, int64_t first, RowMask& mask) {
+  RowMask listed(mask.size(), 0);
+  for (auto it = std::lower_bound(rows.begin(), rows.end(), first); it != rows.end(); ++it) {
+    if (*it - first >= static_cast<int64_t>(mask.size())) break;
+    listed[static_cast<size_t>(*it - first)] = 1;
+  }
+  for (size_t i = 0; i < mask.size(); ++i) mask[i] &= listed[i];
+}
+
 }  // namespace
 
 // The state of one Run.
@@ -137,6 +147,7 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
         mask[size_t(i)] &= IsValid(selected, row) && BitAt(selected.buffers[1], selected.offset + row) ? 1 : 0;
       }
     }
+    if (run.order.only_listed_rows) KeepListed(run.order.rows, run.RowsAt(rows).start, mask);
     *selected_rows = std::count(mask.begin(), mask.end(), 1);
   }
   if (filtered && *selected_rows == 0) return SliceColumn(batch, input_columns_, offset, rows);

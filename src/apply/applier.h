@@ -26,6 +26,8 @@ struct TaskOrder {
   std::vector<std::string> fragment_keys;  ///< One per piece.
   std::string filter;                      ///< Empty: all live rows.
   bool with_deleted_rows = false;
+  bool only_listed_rows = false;
+  std::vector<int64_t> rows;  ///< With only_listed_rows and a filter: of what it selects, only these physical rows.
 };
 
 /// What reaches a running task from outside, and leaves it; the methods are called on the applier's thread.

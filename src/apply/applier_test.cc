@@ -81,6 +81,12 @@ class ApplierTest : public ::testing::Test {
     return applier.Run(order, recorder_, &failed_at_);
   }
 
+  Status RunListed(std::vector<RowRange> pieces, const std::string& filter, std::vector<int64_t> rows) {
+    Applier applier({table_, udf_, merger_, table_, checkpoints_, clock_, *type_.get()}, cut_, 1, "w0", "memory");
+    TaskOrder order{Task{7, 1, std::move(pieces)}, {"0123456789abcdef"}, filter, false, true, std::move(rows)};
+    return applier.Run(order, recorder_, &failed_at_);
+  }
+
   Int64s Stored(size_t checkpoint) {
     return testing::DecodeColumn(*files_.Get(checkpoints_.KeyOf(recorder_.checkpoints[checkpoint].path)));
   }
@@ -106,6 +112,15 @@ TEST_F(ApplierTest, WritesOneCheckpointForATaskThatIsQuick) {
   ASSERT_EQ(values.size(), 40U);
   EXPECT_EQ(values[0], 1020);
   EXPECT_EQ(values[39], 1059);
+}
+
+TEST_F(ApplierTest, OfTheSelectedRowsOnlyTheListedOnesAreComputed) {
+  ASSERT_TRUE(RunListed({{0, 15, 45}}, "x is odd", {9, 17, 18, 33, 44, 45}).ok());
+  EXPECT_EQ(udf_.calls, 2);
+  const Int64s values = Stored(0);
+  EXPECT_EQ(values[2], 1017);
+  EXPECT_EQ(values[18], 1033);
+  EXPECT_EQ(std::count(values.begin(), values.end(), std::nullopt), 28);
 }
 
 TEST_F(ApplierTest, CutsAtCheckpointRowsWhereTheyAreGiven) {

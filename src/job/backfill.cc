@@ -14,6 +14,11 @@ constexpr int kMaxRounds = 20;
 // Which fragments need their filter counted, and with which filter; all of a job's filters are the same.
 Result<std::map<int64_t, int64_t>> CountSelected(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
                                                  TableSnapshot& snapshot) {
+  if (spec.only_rows) {
+    std::map<int64_t, int64_t> counts;
+    for (const auto& [id, rows] : *spec.only_rows) counts[id] = static_cast<int64_t>(rows.size());
+    return counts;
+  }
   std::vector<int64_t> ids;
   std::string filter;
   for (const FragmentInfo& fragment : SelectFragments(spec, fragments)) {
@@ -88,7 +93,9 @@ Status RunRounds(JobRun& run, ColumnLease& lease) {
                    " rounds; run it again when they are done");
 }
 
-bool IsWholeTable(const BackfillSpec& spec) { return !spec.where && !spec.num_frags && spec.skip_frags == 0; }
+bool IsWholeTable(const BackfillSpec& spec) {
+  return !spec.where && !spec.only_rows && !spec.num_frags && spec.skip_frags == 0;
+}
 
 }  // namespace
 

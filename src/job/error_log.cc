@@ -1,11 +1,33 @@
 #include "job/error_log.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace leman {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// All rows as [fragment, first, last + 1].
+Json RangesOf(const std::set<std::pair<int64_t, int64_t>>& rows) {
+  std::vector<RowRange> ranges;
+  for (const auto& [fragment, row] : rows) {
+    if (!ranges.empty() && ranges.back().fragment_id == fragment && ranges.back().end == row) {
+      ++ranges.back().end;
+    } else {
+      ranges.push_back({fragment, row, row + 1});
+    }
+  }
+  Json json = Json::array();
+  for (const RowRange& range : ranges) json.push_back({range.fragment_id, range.start, range.end});
+  return json;
+}
+
+}  // namespace
 
 void ErrorLog::Add(const std::vector<SkippedRow>& rows) {
   rows_skipped_ += static_cast<int64_t>(rows.size());
+  for (const SkippedRow& row : rows) skipped_.insert({row.fragment_id, row.row});
   for (const SkippedRow& row : rows) {
     if (static_cast<int64_t>(entries_.size()) == kMaxRows) return;
     entries_.push_back({row, clock_.UnixMicros()});
@@ -14,7 +36,6 @@ void ErrorLog::Add(const std::vector<SkippedRow>& rows) {
 
 Status ErrorLog::Write() {
   if (rows_skipped_ == rows_written_) return Ok();
-  using Json = nlohmann::ordered_json;
   Json errors = Json::array();
   for (const Entry& entry : entries_) {
     const SkippedRow& row = entry.row;
@@ -33,7 +54,8 @@ Status ErrorLog::Write() {
                        {"udf_name", spec_.udf_name},
                        {"udf_version", spec_.udf_version},
                        {"rows_skipped", rows_skipped_},
-                       {"errors", std::move(errors)}};
+                       {"errors", std::move(errors)},
+                       {"rows", RangesOf(skipped_)}};
   LEMAN_RETURN_IF_ERROR(store_.Put("_leman/errors/" + spec_.job_id + ".json",
                                    record.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
   rows_written_ = rows_skipped_;

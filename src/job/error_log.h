@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -12,7 +14,7 @@
 
 namespace leman {
 
-/// Bounded in memory: beyond kMaxRows, rows are counted but not described.
+/// Beyond kMaxRows, rows are listed but not described.
 class ErrorLog {
  public:
   ErrorLog(const BackfillSpec& spec, ObjectStore& store, Clock& clock) : spec_(spec), store_(store), clock_(clock) {}
@@ -34,6 +36,7 @@ class ErrorLog {
   ObjectStore& store_;
   Clock& clock_;
   std::vector<Entry> entries_;
+  std::set<std::pair<int64_t, int64_t>> skipped_;  ///< All of them: fragment, row.
   int64_t rows_skipped_ = 0;
   int64_t rows_written_ = 0;
 };

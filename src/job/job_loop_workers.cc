@@ -53,12 +53,18 @@ void JobLoop::StartWorkers(int32_t count) {
 }
 
 void JobLoop::Assign(const AssignTask& assign) {
-  AssignMessage message{assign.task, {}, "", false};
+  AssignMessage message;
+  message.task = assign.task;
   for (const RowRange& piece : assign.task.pieces) {
     const FragmentPlan& plan = *fragments_.at(piece.fragment_id).plan;
     message.fragment_keys.push_back(plan.fragment_key);
     message.filter = plan.filter;
     message.with_deleted_rows |= plan.fragment.deleted_rows > 0;
+    message.only_listed_rows |= !plan.only_rows.empty();
+    // All pieces of a task with a filter are of one fragment; the rows go along in its order.
+    for (const int64_t row : plan.only_rows) {
+      if (row >= piece.start && row < piece.end) message.rows.push_back(row);
+    }
   }
   SendTo(assign.worker, message);
 }

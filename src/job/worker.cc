@@ -101,7 +101,12 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
       {*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock, *tools.output_type.get()},
       CutOf(setup), setup.input_columns, setup.name + "-" + std::to_string(thread), setup.table_root);
   while (auto assigned = inbox.Pop()) {
-    TaskOrder order{assigned->task, assigned->fragment_keys, assigned->filter, assigned->with_deleted_rows};
+    TaskOrder order{assigned->task,
+                    assigned->fragment_keys,
+                    assigned->filter,
+                    assigned->with_deleted_rows,
+                    assigned->only_listed_rows,
+                    std::move(assigned->rows)};
     TaskReporter reporter(channel, inbox, order.task);
     RowRange at;
     const Status status = applier.Run(order, reporter, &at);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace leman {
 
@@ -36,6 +38,8 @@ struct BackfillSpec {
   std::optional<int64_t> num_frags;
   int64_t skip_frags = 0;
   std::optional<double> timeout_s;
+  /// Only these physical rows, in order, of these fragments, as far as they are null; else all that are not done.
+  std::optional<std::map<int64_t, std::vector<int64_t>>> only_rows;
   std::optional<int64_t> max_skip_count;    ///< More skipped rows than this fail the job.
   std::optional<double> max_skip_fraction;  ///< A greater fraction of the job's rows than this fails it.
 };

@@ -76,6 +76,13 @@ std::vector<Task> Interleave(std::vector<std::deque<std::vector<RowRange>>> grou
   }
 }
 
+// Part of the fragment key: another list of rows is another checkpoint.
+std::string KeyOfRows(const std::vector<int64_t>& rows) {
+  std::string text = "rows";
+  for (const int64_t row : rows) text += " " + std::to_string(row);
+  return text;
+}
+
 DoneScope ScopeAfterWhere(const BackfillSpec& spec, const FragmentInfo& fragment,
                           const std::optional<DoneRecord>& record) {
   if (fragment.output_file.empty()) return DoneScope::kPartial;
@@ -104,6 +111,10 @@ FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fr
   if (fragment.physical_rows == fragment.deleted_rows) return {Need::kNothing, "", DoneScope::kFull};
   const auto record = ParseDoneFileName(fragment.output_file);
   const bool current = record && record->computation == DoneComputation(spec, fragment);
+  if (spec.only_rows) {
+    if (spec.only_rows->count(fragment.id) == 0) return {Need::kNothing, "", DoneScope::kFull};
+    return {Need::kFilter, QuoteIdentifier(spec.column) + " IS NULL", ScopeAfterWhere(spec, fragment, record)};
+  }
   if (spec.where) {
     const bool done = current && !spec.where_reads_output && record->where == DoneWhere(spec, fragment);
     if (done) return {Need::kNothing, "", record->scope};
@@ -144,7 +155,9 @@ Plan MakePlan(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragmen
       ++plan.fragments_done;
       continue;
     }
-    item.fragment_key = FragmentKey(fragment, item.selection, item.filter);
+    if (spec.only_rows) item.only_rows = spec.only_rows->at(fragment.id);
+    const std::string rows_key = item.only_rows.empty() ? "" : KeyOfRows(item.only_rows);
+    item.fragment_key = FragmentKey(fragment, item.selection, item.filter + rows_key);
     item.record = {decision.scope_after, DoneComputation(spec, fragment), DoneWhere(spec, fragment)};
     item.checkpoints = checkpoints.Of(fragment.id, item.fragment_key, fragment.physical_rows);
     int64_t found_rows = 0;

@@ -23,6 +23,7 @@ struct FragmentPlan {
   std::string fragment_key;
   DoneRecord record;  ///< What the new data file's name will say.
   int64_t rows_selected = 0;
+  std::vector<int64_t> only_rows;             ///< Not empty: only these physical rows of those that the filter selects.
   std::vector<StoredCheckpoint> checkpoints;  ///< Found, usable, in row order.
 
   [[nodiscard]] bool complete() const;

@@ -120,6 +120,23 @@ TEST(Planner, TheSameFilterIsNotComputedTwice) {
   EXPECT_EQ(DecideFragment(spec, done).need, FragmentDecision::Need::kFilter);
 }
 
+TEST(Planner, ListedRowsAreComputedAloneAndKeepTheFragmentsScope) {
+  BackfillSpec spec = Spec();
+  spec.only_rows = {{1, {3, 7}}};
+  std::vector<FragmentInfo> fragments = Fragments(3, 10);
+  for (FragmentInfo& fragment : fragments) fragment = DoneBy(Spec(), fragment, DoneScope::kFull);
+  const Plan plan = MakePlan(spec, fragments, {{1, 2}}, CheckpointIndex(std::vector<StoredCheckpoint>{}));
+  ASSERT_EQ(plan.fragments.size(), 1U);
+  EXPECT_EQ(plan.fragments[0].fragment.id, 1);
+  EXPECT_EQ(plan.fragments[0].only_rows, (std::vector<int64_t>{3, 7}));
+  EXPECT_EQ(plan.fragments[0].filter, "`y` IS NULL");
+  EXPECT_EQ(plan.fragments[0].record.scope, DoneScope::kFull);
+  EXPECT_EQ(plan.rows_total, 2);
+  spec.only_rows = {{1, {3, 8}}};
+  const Plan other = MakePlan(spec, fragments, {{1, 2}}, CheckpointIndex(std::vector<StoredCheckpoint>{}));
+  EXPECT_NE(other.fragments[0].fragment_key, plan.fragments[0].fragment_key);
+}
+
 TEST(Planner, AFilterOverOldValuesLeavesAMixedFragment) {
   BackfillSpec next = Spec();
   next.udf_version = "v2";

@@ -138,6 +138,9 @@ void Encode(Encoder& out, const AssignMessage& m) {
   }
   out.Text(m.filter);
   out.Flag(m.with_deleted_rows);
+  out.Flag(m.only_listed_rows);
+  out.Int(static_cast<int64_t>(m.rows.size()));
+  for (const int64_t row : m.rows) out.Int(row);
 }
 
 void Decode(Decoder& in, AssignMessage& m) {
@@ -150,6 +153,9 @@ void Decode(Decoder& in, AssignMessage& m) {
   }
   m.filter = in.Text();
   m.with_deleted_rows = in.Flag();
+  m.only_listed_rows = in.Flag();
+  const int64_t rows = in.Count(8);
+  for (int64_t i = 0; i < rows; ++i) m.rows.push_back(in.Int());
 }
 
 void Encode(Encoder& out, const ShrinkMessage& m) {

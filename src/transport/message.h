@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 1;
+constexpr int64_t kProtocolVersion = 2;
 
 // Coordinator to worker.
 
@@ -41,6 +41,8 @@ struct AssignMessage {
   std::vector<std::string> fragment_keys;
   std::string filter;
   bool with_deleted_rows = false;
+  bool only_listed_rows = false;
+  std::vector<int64_t> rows;  ///< With only_listed_rows: of what the filter selects, only these physical rows.
 };
 
 struct ShrinkMessage {

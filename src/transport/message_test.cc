@@ -25,12 +25,16 @@ TEST(Message, AssignSurvivesTheWire) {
   sent.fragment_keys = {"aa", "bb"};
   sent.filter = "x > 1";
   sent.with_deleted_rows = true;
+  sent.only_listed_rows = true;
+  sent.rows = {3, 8};
   const auto got = std::get<AssignMessage>(RoundTrip(sent));
   EXPECT_EQ(got.task.pieces, sent.task.pieces);
   EXPECT_EQ(got.task.attempt, 2);
   EXPECT_EQ(got.fragment_keys, sent.fragment_keys);
   EXPECT_EQ(got.filter, "x > 1");
   EXPECT_TRUE(got.with_deleted_rows);
+  EXPECT_TRUE(got.only_listed_rows);
+  EXPECT_EQ(got.rows, (std::vector<int64_t>{3, 8}));
 }
 
 TEST(Message, SetupSurvivesTheWire) {

@@ -58,6 +58,7 @@ def test_the_signature_is_as_documented() -> None:
         "num_gpus": "None",
         "memory": "None",
         "timeout": "None",
+        "retry_failed": "False",
         "job_id": "None",
         "progress": "None",
     }

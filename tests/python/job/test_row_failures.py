@@ -10,6 +10,7 @@ import pytest
 
 import leman
 
+from .conftest import CallLog
 from .test_backfill import column
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -146,6 +147,74 @@ def test_a_value_that_does_not_fit_is_an_error_that_shows_it(numbers: leman.Tabl
     numbers.add_columns({"y": large})
     with pytest.raises(leman.UserFunctionError, match=r"row 28 of fragment 1.*128.*int8"):
         numbers.backfill("y", concurrency=1)
+
+
+def fixed(x: int) -> int:
+    return x
+
+
+def test_rows_that_were_skipped_are_retried_and_no_others(numbers: leman.Table, calls: CallLog) -> None:
+    path = calls.path
+
+    @leman.udf
+    def counted(x: int) -> int | None:
+        with open(path, "ab", buffering=0) as file:
+            file.write(b".")
+        return None if x == 0 else x
+
+    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error())(bad_multiples_of_100)})
+    skipped = numbers.backfill("y", where="x < 900", concurrency=1)
+    assert skipped.rows_skipped == 9
+    numbers.delete("x = 100")
+    result = numbers.backfill("y", udf=counted, retry_failed=True, where="x != 200", concurrency=1)
+    assert (result.rows_total, result.rows_computed, calls.count) == (7, 7, 7)
+    assert [error.error_message for error in numbers.get_errors()] == ["cannot take 100", "cannot take 200"]
+    numbers.backfill("y", udf=counted, retry_failed=True, concurrency=1)
+    assert calls.count == 8
+    # The row that was deleted is not there to be retried.
+    assert [error.error_message for error in numbers.get_errors(job_id=skipped.job_id)] == ["cannot take 100"]
+    assert numbers.backfill("y", udf=counted, retry_failed=True, concurrency=1).rows_computed == 0
+    rows = numbers.to_arrow().to_pydict()
+    expected = [x if 0 < x < 900 else None for x in rows["x"]]
+    assert rows["y"] == expected
+
+
+def test_rows_that_fail_again_stay_recorded_by_the_job_that_retried_them(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error())(bad_multiples_of_100)})
+    numbers.backfill("y", concurrency=1)
+    version = numbers.version
+    again = numbers.backfill("y", retry_failed=True, concurrency=2)
+    assert (again.status, again.rows_total, again.rows_skipped) == ("DONE", 10, 10)
+    assert {error.job_id for error in numbers.get_errors()} == {again.job_id}
+    assert numbers.version > version
+    # Nothing of it makes a plain backfill think that there is something to do.
+    assert numbers.backfill("y", concurrency=1).rows_computed == 0
+
+
+def test_a_fixed_function_fills_the_rows_that_the_old_one_skipped(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())(bad_batches)})
+    numbers.backfill("y", concurrency=1)
+    result = numbers.backfill("y", udf=leman.udf(fixed), retry_failed=True, concurrency=2)
+    assert (result.rows_computed, result.rows_skipped) == (10, 0)
+    assert column(numbers, "y") == list(range(1000))
+    assert numbers.get_errors() == []
+
+
+def test_rows_that_compaction_moved_are_left_to_a_plain_backfill(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error())(bad_multiples_of_100)})
+    numbers.backfill("y", concurrency=1)
+    numbers.to_lance().optimize.compact_files(target_rows_per_fragment=1000)
+    with pytest.warns(UserWarning, match="10 of the rows of column 'y' that were skipped lie in fragments"):
+        assert numbers.backfill("y", retry_failed=True, concurrency=1).rows_computed == 0
+    assert numbers.backfill("y", concurrency=1).rows_computed == 10
+
+
+def test_retry_failed_is_checked_at_the_call(numbers: leman.Table) -> None:
+    numbers.add_columns({"y": leman.udf(fixed)})
+    with pytest.raises(TypeError, match="retry_failed='yes': expected True or False"):
+        numbers.backfill("y", retry_failed="yes")
+    with pytest.raises(ValueError, match="leave out num_frags"):
+        numbers.backfill("y", retry_failed=True, num_frags=1)
 
 
 def test_errors_are_listed_on_the_command_line(numbers: leman.Table, tmp_path: pathlib.Path) -> None:
