@@ -14,10 +14,12 @@ constexpr int64_t kProgressNs = 100'000'000;
 constexpr int kAssemblyThreads = 2;
 constexpr double kNsPerSecond = 1e9;
 
-SchedulerOptions OptionsOf(const BackfillSpec& spec) {
+SchedulerOptions OptionsOf(const BackfillSpec& spec, const WorkerPool& pool) {
   SchedulerOptions options;
   options.max_workers = spec.concurrency;
   options.threads_per_worker = spec.intra_applier_concurrency;
+  // A machine that dies takes all the workers along that were just starting on it.
+  if (pool.heartbeat().lease_ns > 0) options.max_failed_starts += spec.concurrency;
   return options;
 }
 
@@ -33,7 +35,7 @@ JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, Job
       metrics_(progress.metrics),
       checkpoints_(checkpoints),
       lease_(lease),
-      scheduler_(OptionsOf(spec), plan.tasks),
+      scheduler_(OptionsOf(spec, ports.pool), plan.tasks),
       commit_queue_(spec.commit_granularity),
       committer_(ports.transaction, ports.clock, spec.job_id, spec.read_version),
       committing_(std::make_unique<BackgroundThreads>(1)),
@@ -94,8 +96,8 @@ bool JobLoop::finished() const {
 }
 
 Status JobLoop::LoopOnce() {
-  std::vector<pollfd> polled = {{inbox_.fd(), POLLIN, 0}};
-  std::vector<WorkerId> ids = {0};
+  std::vector<pollfd> polled = {{inbox_.fd(), POLLIN, 0}, {ports_.pool.fd(), POLLIN, 0}};
+  std::vector<WorkerId> ids = {0, 0};
   for (const auto& [id, worker] : workers_) {
     const auto events = static_cast<int16_t>(worker->channel.wants_write() ? POLLIN | POLLOUT : POLLIN);
     polled.push_back({worker->channel.fd(), events, 0});
@@ -103,12 +105,13 @@ Status JobLoop::LoopOnce() {
   }
   ::poll(polled.data(), polled.size(), kPollMs);
   if (polled[0].revents != 0) inbox_.RunAll();
-  for (size_t i = 1; i < polled.size(); ++i) {
+  for (size_t i = 2; i < polled.size(); ++i) {
     if ((polled[i].revents & POLLOUT) != 0) {
       if (const auto found = workers_.find(ids[i]); found != workers_.end()) found->second->channel.Flush();
     }
     if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) ReadWorker(ids[i]);
   }
+  TakePoolNews();
   if (failure_) return Ok();
   CommitIfDue();
   Tick();
@@ -124,6 +127,7 @@ void JobLoop::Tick() {
   metrics_.retries = metrics_base_retries_ + scheduler_.retries();
   if (now - last_tick_ns_ >= kTickNs && !failure_) {
     last_tick_ns_ = now;
+    KeepAlive(now);
     Obey(scheduler_.OnTick(now));
   }
   log_.Write(JobStatus::kRunning, metrics_, std::nullopt, progress_.version, false);

@@ -52,6 +52,7 @@ class JobLoop {
     ServerChannel channel;
     int64_t pid = 0;
     bool ready = false;
+    int64_t heard_ns = 0;  ///< When it last said anything.
   };
   struct FragmentEntry {
     const FragmentPlan* plan = nullptr;
@@ -71,6 +72,9 @@ class JobLoop {
   void Obey(const Scheduler::Commands& commands);
   void SendTo(WorkerId id, const Message& message);
   void StartWorkers(int32_t count);
+  void Welcome(WorkerId id, int fd, int64_t pid);
+  void TakePoolNews();
+  void KeepAlive(int64_t now_ns);
   void Assign(const AssignTask& assign);
   void ReadWorker(WorkerId id);
   void OnMessage(WorkerId id, const Message& message);
@@ -105,6 +109,8 @@ class JobLoop {
   std::map<int64_t, FragmentEntry> fragments_;
   std::map<int64_t, FragmentInfo> expected_;
   std::map<WorkerId, std::unique_ptr<WorkerEntry>> workers_;
+  std::set<WorkerId> arriving_;  ///< Started, but not connected yet.
+  int64_t last_beat_ns_ = 0;
   int64_t deadline_ns_ = -1;
   int64_t last_tick_ns_ = 0;
   int64_t last_progress_ns_ = 0;

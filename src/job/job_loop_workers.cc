@@ -1,5 +1,6 @@
 // JobLoop: starting workers, listening to them, losing them.
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "job/job_loop.h"
@@ -32,23 +33,78 @@ void JobLoop::StartWorkers(int32_t count) {
       Fail(fd.error());
       return;
     }
-    auto worker = std::make_unique<WorkerEntry>(*fd);
-    SetupMessage setup;
-    setup.worker = id;
-    setup.name = progress_.writers + "x" + std::to_string(id);
-    setup.table_root = spec_.table_root;
-    setup.checkpoint_folder = checkpoints_.folder();
-    setup.threads = spec_.intra_applier_concurrency;
-    setup.input_columns = spec_.input_columns;
-    setup.batch_rows = spec_.checkpoint_rows ? std::min(spec_.batch_size, *spec_.checkpoint_rows) : spec_.batch_size;
-    setup.batch_rows_fixed = spec_.batch_size_fixed;
-    setup.first_call_rows = spec_.first_call_rows;
-    setup.checkpoint_rows = spec_.checkpoint_rows;
-    setup.min_checkpoint_rows = spec_.min_checkpoint_rows;
-    setup.max_checkpoint_rows = spec_.max_checkpoint_rows;
-    setup.host_payload = host_payload_;
-    worker->channel.Send(setup);
-    workers_[id] = std::move(worker);
+    if (*fd == WorkerPool::kComesLater) {
+      arriving_.insert(id);
+    } else {
+      Welcome(id, *fd, 0);
+    }
+  }
+}
+
+void JobLoop::Welcome(WorkerId id, int fd, int64_t pid) {
+  auto worker = std::make_unique<WorkerEntry>(fd);
+  worker->pid = pid;
+  worker->heard_ns = ports_.clock.MonotonicNs();
+  SetupMessage setup;
+  setup.worker = id;
+  setup.name = progress_.writers + "x" + std::to_string(id);
+  setup.table_root = spec_.table_root;
+  setup.checkpoint_folder = checkpoints_.folder();
+  setup.threads = spec_.intra_applier_concurrency;
+  setup.input_columns = spec_.input_columns;
+  setup.batch_rows = spec_.checkpoint_rows ? std::min(spec_.batch_size, *spec_.checkpoint_rows) : spec_.batch_size;
+  setup.batch_rows_fixed = spec_.batch_size_fixed;
+  setup.first_call_rows = spec_.first_call_rows;
+  setup.checkpoint_rows = spec_.checkpoint_rows;
+  setup.min_checkpoint_rows = spec_.min_checkpoint_rows;
+  setup.max_checkpoint_rows = spec_.max_checkpoint_rows;
+  setup.beat_ns = ports_.pool.heartbeat().beat_ns;
+  setup.lease_ns = ports_.pool.heartbeat().lease_ns;
+  setup.host_payload = host_payload_;
+  worker->channel.Send(setup);
+  workers_[id] = std::move(worker);
+}
+
+void JobLoop::TakePoolNews() {
+  for (PoolNews& news : ports_.pool.Poll()) {
+    switch (news.kind) {
+      case PoolNews::Kind::kConnected:
+        arriving_.erase(news.worker);
+        Welcome(news.worker, news.fd, news.pid);
+        break;
+      case PoolNews::Kind::kLost:
+        if (arriving_.erase(news.worker) == 0) break;
+        log_.Event("worker " + std::to_string(news.worker) + " did not come: " + news.text);
+        ++metrics_.worker_deaths;
+        Obey(scheduler_.OnWorkerLost(news.worker, news.text));
+        break;
+      case PoolNews::Kind::kNote:
+        log_.Event(news.text);
+        break;
+      case PoolNews::Kind::kFailed:
+        Fail(MakeError(ErrorKind::kInvalidArgument, news.text));
+        break;
+    }
+  }
+}
+
+void JobLoop::KeepAlive(int64_t now_ns) {
+  const Heartbeat heartbeat = ports_.pool.heartbeat();
+  if (heartbeat.beat_ns > 0 && now_ns - last_beat_ns_ >= heartbeat.beat_ns) {
+    last_beat_ns_ = now_ns;
+    for (const auto& [id, worker] : workers_) worker->channel.Send(BeatMessage{});
+  }
+  if (heartbeat.lease_ns <= 0) return;
+  // All that has arrived was read just before: who seems silent is, even if this loop was held up.
+  std::vector<WorkerId> silent;
+  for (const auto& [id, worker] : workers_) {
+    if (now_ns - worker->heard_ns > heartbeat.lease_ns) silent.push_back(id);
+  }
+  for (const WorkerId id : silent) {
+    constexpr double kNsPerSecond = 1e9;
+    std::ostringstream why;
+    why << "was silent for " << static_cast<double>(heartbeat.lease_ns) / kNsPerSecond << " s";
+    LoseWorker(id, why.str());
   }
 }
 
@@ -74,6 +130,7 @@ void JobLoop::ReadWorker(WorkerId id) {
   if (found == workers_.end()) return;
   bool closed = false;
   const auto messages = found->second->channel.Receive(&closed);
+  found->second->heard_ns = ports_.clock.MonotonicNs();
   if (!messages.ok()) {
     LoseWorker(id, messages.error().message);
     return;
@@ -149,8 +206,8 @@ void JobLoop::OnTaskFailed(WorkerId id, const TaskFailed& failed) {
 
 void JobLoop::LoseWorker(WorkerId id, const std::string& why) {
   const int64_t pid = workers_.at(id)->pid;
-  if (!why.empty()) ports_.pool.Kill(pid);
-  const std::string reason = why.empty() ? ports_.pool.ExitReason(pid) : why;
+  if (!why.empty()) ports_.pool.Kill(id, pid);
+  const std::string reason = why.empty() ? ports_.pool.ExitReason(id, pid) : why;
   std::string at;
   for (const RowRange& range : scheduler_.RunningOn(id)) {
     at += (at.empty() ? " at row " : ", ") + std::to_string(range.start) + " of fragment " +
@@ -165,10 +222,12 @@ void JobLoop::LoseWorker(WorkerId id, const std::string& why) {
 void JobLoop::StopWorkers() {
   for (const auto& [id, worker] : workers_) {
     // After a failure the function may be in the middle of a long call: it is not waited for.
-    if (failure_ || !scheduler_.finished()) ports_.pool.Kill(worker->pid);
+    if (failure_ || !scheduler_.finished()) ports_.pool.Kill(id, worker->pid);
     worker->channel.Send(StopMessage{});
   }
   workers_.clear();
+  for (const WorkerId id : arriving_) ports_.pool.Kill(id, 0);
+  arriving_.clear();
 }
 
 }  // namespace leman

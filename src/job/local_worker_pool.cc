@@ -55,7 +55,7 @@ Result<int> LocalWorkerPool::Start(WorkerId) {
   return ends[0];
 }
 
-void LocalWorkerPool::Kill(int64_t pid) {
+void LocalWorkerPool::Kill(WorkerId, int64_t pid) {
   while (ReadExits(0)) {
   }
   // The number of a process that has ended may belong to another one by now.
@@ -83,7 +83,7 @@ bool LocalWorkerPool::ReadExits(int timeout_ms) {
   return true;
 }
 
-std::string LocalWorkerPool::ExitReason(int64_t pid) {
+std::string LocalWorkerPool::ExitReason(WorkerId, int64_t pid) {
   constexpr int kTries = 10;
   constexpr int kTryMs = 50;
   for (int i = 0; i < kTries; ++i) {

@@ -18,8 +18,8 @@ class LocalWorkerPool final : public WorkerPool {
   explicit LocalWorkerPool(int control_fd) : control_fd_(control_fd) {}
 
   Result<int> Start(WorkerId worker) override;
-  void Kill(int64_t pid) override;
-  std::string ExitReason(int64_t pid) override;
+  void Kill(WorkerId worker, int64_t pid) override;
+  std::string ExitReason(WorkerId worker, int64_t pid) override;
 
  private:
   using Exits = std::deque<std::pair<int64_t, int>>;  ///< Process and status.

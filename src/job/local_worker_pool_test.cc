@@ -87,32 +87,32 @@ TEST_F(LocalWorkerPoolTest, WithoutTheServerNoWorkerStarts) {
 
 TEST_F(LocalWorkerPoolTest, ExitLinesTellHowWorkersEnded) {
   Say("101 9\n102 256\n");
-  EXPECT_EQ(pool_.ExitReason(102), "exited with code 1");
-  EXPECT_EQ(pool_.ExitReason(101), "killed by signal 9 (Killed)");
+  EXPECT_EQ(pool_.ExitReason(1, 102), "exited with code 1");
+  EXPECT_EQ(pool_.ExitReason(1, 101), "killed by signal 9 (Killed)");
 }
 
 TEST_F(LocalWorkerPoolTest, ALineMayArriveInPieces) {
   Say("77 1");
-  EXPECT_EQ(pool_.ExitReason(77), "its connection closed");
+  EXPECT_EQ(pool_.ExitReason(1, 77), "its connection closed");
   Say("1\n");
-  EXPECT_EQ(pool_.ExitReason(77), "killed by signal 11 (Segmentation fault)");
+  EXPECT_EQ(pool_.ExitReason(1, 77), "killed by signal 11 (Segmentation fault)");
 }
 
 TEST_F(LocalWorkerPoolTest, AWorkerThatNeverSaidItsNumberHasTheLatestEnd) {
   Say("900 0\n50 9\n");
-  EXPECT_EQ(pool_.ExitReason(0), "killed by signal 9 (Killed)");
+  EXPECT_EQ(pool_.ExitReason(1, 0), "killed by signal 9 (Killed)");
 }
 
 TEST_F(LocalWorkerPoolTest, AnEndIsToldOnceForANumberMayComeAgain) {
   Say("5 9\n");
-  EXPECT_EQ(pool_.ExitReason(5), "killed by signal 9 (Killed)");
-  EXPECT_EQ(pool_.ExitReason(5), "its connection closed");
+  EXPECT_EQ(pool_.ExitReason(1, 5), "killed by signal 9 (Killed)");
+  EXPECT_EQ(pool_.ExitReason(1, 5), "its connection closed");
 }
 
 TEST_F(LocalWorkerPoolTest, NothingIsWaitedForWhenTheServerIsGone) {
   CloseServer();
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(pool_.ExitReason(5), "its connection closed");
+  EXPECT_EQ(pool_.ExitReason(1, 5), "its connection closed");
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(400));
 }
 
@@ -123,14 +123,14 @@ TEST_F(LocalWorkerPoolTest, KillsAProcessButNotOneThatHasEnded) {
     ::_exit(0);
   }
   Say(std::to_string(child) + " 0\n");  // as if the number belonged to another process by now
-  pool_.Kill(child);
-  EXPECT_EQ(pool_.ExitReason(child), "exited with code 0");
+  pool_.Kill(1, child);
+  EXPECT_EQ(pool_.ExitReason(1, child), "exited with code 0");
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0);
-  pool_.Kill(child);
+  pool_.Kill(1, child);
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFSIGNALED(status));
-  pool_.Kill(0);  // would be the whole process group
+  pool_.Kill(1, 0);  // would be the whole process group
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -118,27 +119,77 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
   }
 }
 
-void ReceiveMessages(ClientChannel& channel, TaskInbox& inbox, WorkerHost& host) {
-  while (true) {
-    Result<Message> received = channel.Receive();
-    if (!received.ok()) {
-      host.OnCoordinatorGone();
-      inbox.Close();
-      return;
-    }
-    if (auto* assign = std::get_if<AssignMessage>(&received.value())) {
-      inbox.Push(std::move(*assign));
-    } else if (const auto* shrink = std::get_if<ShrinkMessage>(&received.value())) {
-      inbox.RequestShrink(*shrink);
-    } else if (std::holds_alternative<StopMessage>(received.value())) {
-      inbox.Close();
-      return;
+// Listens until the coordinator says stop or is gone, and shows it that this worker lives, whatever its function does.
+class Receiver {
+ public:
+  Receiver(ClientChannel& channel, TaskInbox& inbox, WorkerHost& host, Clock& clock, const SetupMessage& setup)
+      : channel_(channel),
+        inbox_(inbox),
+        host_(host),
+        clock_(clock),
+        beat_ns_(setup.beat_ns),
+        lease_ns_(setup.lease_ns) {
+    thread_ = std::thread([this] { Run(); });
+  }
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  ~Receiver() {
+    channel_.Interrupt();
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    // A coordinator that was only slow finds its worker still there: it gives the worker up first.
+    const int64_t patience_ns = 2 * lease_ns_;
+    constexpr int64_t kNsPerMs = 1'000'000;
+    const int wait_ms = beat_ns_ > 0 ? static_cast<int>(std::max<int64_t>(1, beat_ns_ / kNsPerMs)) : -1;
+    int64_t heard_ns = clock_.MonotonicNs();
+    int64_t said_ns = heard_ns;
+    while (true) {
+      Result<std::optional<Message>> received = channel_.ReceiveFor(wait_ms);
+      const int64_t now = clock_.MonotonicNs();
+      if (beat_ns_ > 0 && now - said_ns >= beat_ns_) {
+        channel_.SendIfIdle(BeatMessage{});
+        said_ns = now;
+      }
+      if (received.ok() && received->has_value()) heard_ns = now;
+      if (!received.ok() && received.error().kind == ErrorKind::kCancelled) return;
+      if (!received.ok() || (lease_ns_ > 0 && now - heard_ns > patience_ns)) {
+        host_.OnCoordinatorGone();
+        inbox_.Close();
+        return;
+      }
+      if (received->has_value() && !Take(**received)) return;
     }
   }
-}
 
-Result<SetupMessage> ShakeHands(ClientChannel& channel) {
-  LEMAN_RETURN_IF_ERROR(channel.Send(HelloMessage{kProtocolVersion, ::getpid()}));
+  // False after the last message.
+  bool Take(Message& message) {
+    if (auto* assign = std::get_if<AssignMessage>(&message)) {
+      inbox_.Push(std::move(*assign));
+    } else if (const auto* shrink = std::get_if<ShrinkMessage>(&message)) {
+      inbox_.RequestShrink(*shrink);
+    } else if (std::holds_alternative<StopMessage>(message)) {
+      inbox_.Close();
+      return false;
+    }
+    return true;
+  }
+
+  ClientChannel& channel_;
+  TaskInbox& inbox_;
+  WorkerHost& host_;
+  Clock& clock_;
+  int64_t beat_ns_;
+  int64_t lease_ns_;
+  std::thread thread_;
+};
+
+Result<SetupMessage> ShakeHands(ClientChannel& channel, HelloMessage hello) {
+  hello.protocol = kProtocolVersion;
+  hello.pid = ::getpid();
+  LEMAN_RETURN_IF_ERROR(channel.Send(hello));
   LEMAN_ASSIGN_OR_RETURN(Message first, channel.Receive());
   auto* setup = std::get_if<SetupMessage>(&first);
   if (setup == nullptr || setup->protocol != kProtocolVersion) {
@@ -150,9 +201,12 @@ Result<SetupMessage> ShakeHands(ClientChannel& channel) {
 
 }  // namespace
 
-Status ServeWorker(int fd, WorkerHost& host, Clock& clock) {
+Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello) {
   ClientChannel channel(fd);
-  LEMAN_ASSIGN_OR_RETURN(const SetupMessage setup, ShakeHands(channel));
+  LEMAN_ASSIGN_OR_RETURN(const SetupMessage setup, ShakeHands(channel, std::move(hello)));
+  TaskInbox inbox;
+  // Before anything that may take long: a model may need minutes to load.
+  const Receiver receiver(channel, inbox, host, clock, setup);
   if (const Status ready = host.SetUp(setup); !ready.ok()) {
     return channel.Send(SetupFailedMessage{ready.error()});
   }
@@ -160,8 +214,6 @@ Status ServeWorker(int fd, WorkerHost& host, Clock& clock) {
   if (!tools.ok()) return channel.Send(SetupFailedMessage{tools.error()});
   LEMAN_RETURN_IF_ERROR(channel.Send(ReadyMessage{}));
 
-  TaskInbox inbox;
-  std::thread receiver([&] { ReceiveMessages(channel, inbox, host); });
   std::vector<std::thread> others;
   for (int64_t thread = 1; thread < setup.threads; ++thread) {
     others.emplace_back([&, thread] {
@@ -175,7 +227,6 @@ Status ServeWorker(int fd, WorkerHost& host, Clock& clock) {
   }
   RunTasks(0, setup, *tools, channel, inbox, clock);
   for (std::thread& other : others) other.join();
-  receiver.join();
   return Ok();
 }
 

@@ -33,12 +33,13 @@ class WorkerHost {
   virtual Status SetUp(const SetupMessage& setup) = 0;
   /// Called once for each thread, on that thread.
   virtual Result<ThreadTools> MakeThreadTools() = 0;
-  /// The coordinator is gone: end the process, whatever the function is doing. Called on any thread; in tests it may
-  /// return.
+  /// The coordinator is gone, or was silent for twice the lease: end the process, whatever the function is doing.
+  /// Called on any thread; in tests it may return.
   virtual void OnCoordinatorGone() = 0;
 };
 
-/// Serves the coordinator at the other end of `fd` (taken over) until it says stop or is gone.
-Status ServeWorker(int fd, WorkerHost& host, Clock& clock);
+/// Serves the coordinator at the other end of `fd` (taken over) until it says stop or is gone. `hello` is said first;
+/// its protocol and process are filled in here.
+Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello = {});
 
 }  // namespace leman

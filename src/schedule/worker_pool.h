@@ -3,23 +3,51 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "schedule/command.h"
 
 namespace leman {
 
+/// What a pool has to tell that nobody asked for.
+struct PoolNews {
+  enum class Kind {
+    kConnected,  ///< A worker that Start promised has said hello on `fd`, which is the receiver's now.
+    kLost,       ///< A worker that Start promised will not come; `text` says why.
+    kNote,       ///< `text` is worth a line in the job's record.
+    kFailed,     ///< No worker will ever come; `text` says why and what to do.
+  };
+  Kind kind = Kind::kNote;
+  WorkerId worker = 0;
+  int fd = -1;
+  int64_t pid = 0;
+  std::string text;
+};
+
+/// How workers at the other end of a network are told from dead ones; nanoseconds, 0: a closed connection is enough.
+struct Heartbeat {
+  int64_t beat_ns = 0;   ///< Both ends say something this often.
+  int64_t lease_ns = 0;  ///< A worker that was silent for this long counts as lost.
+};
+
 class WorkerPool {
  public:
   virtual ~WorkerPool() = default;
   /// Starts a worker and returns a stream socket, owned by the caller, on which it will say hello. Does not wait for
-  /// it.
+  /// it. kComesLater: the worker says hello elsewhere, and Poll will tell.
   virtual Result<int> Start(WorkerId worker) = 0;
-  /// Ends the process `pid` of a worker at once; harmless if it is gone.
-  virtual void Kill(int64_t pid) = 0;
-  /// How the process `pid` ended, e.g. "killed by signal 9 (Killed)"; waits a moment for the news. `pid` is 0 where the
-  /// worker never said hello.
-  virtual std::string ExitReason(int64_t pid) = 0;
+  /// Ends a worker at once, `pid` on its machine; harmless if it is gone. `pid` is 0 where it never said hello.
+  virtual void Kill(WorkerId worker, int64_t pid) = 0;
+  /// How a worker's process ended, e.g. "killed by signal 9 (Killed)"; waits a moment for the news. `pid` as of Kill.
+  virtual std::string ExitReason(WorkerId worker, int64_t pid) = 0;
+
+  static constexpr int kComesLater = -1;
+  /// A descriptor that is readable when Poll has something to do; -1: it never has.
+  [[nodiscard]] virtual int fd() const { return -1; }
+  /// Called often, and whenever fd() is readable.
+  virtual std::vector<PoolNews> Poll() { return {}; }
+  [[nodiscard]] virtual Heartbeat heartbeat() const { return {}; }
 };
 
 }  // namespace leman

@@ -1,6 +1,8 @@
 #include "transport/channel.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,13 +86,20 @@ Result<std::vector<Message>> ServerChannel::Receive(bool* closed) {
   }
 }
 
+ClientChannel::ClientChannel(int fd) : fd_(fd), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
 ClientChannel::~ClientChannel() {
   if (fd_ >= 0) ::close(fd_);
+  if (wake_fd_ >= 0) ::close(wake_fd_);
 }
 
 Status ClientChannel::Send(const Message& message) {
   const std::string frame = EncodeFrame(message);
   const std::lock_guard lock(send_mutex_);
+  return SendLocked(frame);
+}
+
+Status ClientChannel::SendLocked(std::string_view frame) {
   size_t sent = 0;
   while (sent < frame.size()) {
     const ssize_t n = ::send(fd_, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL);
@@ -101,16 +110,39 @@ Status ClientChannel::Send(const Message& message) {
   return Ok();
 }
 
+void ClientChannel::SendIfIdle(const Message& message) {
+  const std::unique_lock lock(send_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  pollfd room{fd_, POLLOUT, 0};
+  // A socket that says it is writable takes far more than the few bytes of such a message.
+  if (::poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0) (void)SendLocked(EncodeFrame(message));
+}
+
 Result<Message> ClientChannel::Receive() {
+  LEMAN_ASSIGN_OR_RETURN(std::optional<Message> message, ReceiveFor(-1));
+  return std::move(*message);
+}
+
+Result<std::optional<Message>> ClientChannel::ReceiveFor(int timeout_ms) {
   std::array<char, kReadBytes> bytes;
   while (true) {
     LEMAN_ASSIGN_OR_RETURN(std::vector<Message> next, parser_.Next());
-    if (!next.empty()) return std::move(next.front());
+    if (!next.empty()) return std::optional<Message>(std::move(next.front()));
+    std::array<pollfd, 2> waiting{{{fd_, POLLIN, 0}, {wake_fd_, POLLIN, 0}}};
+    const int ready = ::poll(waiting.data(), waiting.size(), timeout_ms);
+    if (ready < 0 && errno == EINTR) continue;
+    if (waiting[1].revents != 0) return MakeError(ErrorKind::kCancelled, "receiving was interrupted");
+    if (ready == 0) return std::optional<Message>();
     const ssize_t n = ::recv(fd_, bytes.data(), bytes.size(), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return MakeError(ErrorKind::kNotFound, "the coordinator is gone");
     parser_.Append({bytes.data(), static_cast<size_t>(n)});
   }
+}
+
+void ClientChannel::Interrupt() {
+  const uint64_t one = 1;
+  (void)!::write(wake_fd_, &one, sizeof one);
 }
 
 }  // namespace leman

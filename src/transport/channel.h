@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,20 +48,29 @@ class ServerChannel {
   FrameParser parser_;
 };
 
-/// The worker's end: blocks. Send may be called from several threads; Receive from one. Owns the descriptor.
+/// The worker's end: blocks. Send may be called from several threads; receiving from one. Owns the descriptor.
 class ClientChannel {
  public:
-  explicit ClientChannel(int fd) : fd_(fd) {}
+  explicit ClientChannel(int fd);
   ClientChannel(const ClientChannel&) = delete;
   ClientChannel& operator=(const ClientChannel&) = delete;
   ~ClientChannel();
 
   Status Send(const Message& message);
+  /// Sends where that does not mean to wait for anybody; otherwise bytes are on their way already.
+  void SendIfIdle(const Message& message);
   /// Waits for a message; kNotFound when the coordinator is gone.
   Result<Message> Receive();
+  /// Waits at most `timeout_ms` (-1: for ever); nothing where no message came in that time. kCancelled after Interrupt.
+  Result<std::optional<Message>> ReceiveFor(int timeout_ms);
+  /// Ends the present and all further ReceiveFor; from any thread.
+  void Interrupt();
 
  private:
+  Status SendLocked(std::string_view frame);
+
   int fd_;
+  int wake_fd_;
   std::mutex send_mutex_;
   FrameParser parser_;
 };

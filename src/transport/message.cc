@@ -108,6 +108,8 @@ void Encode(Encoder& out, const SetupMessage& m) {
   Put(out, m.checkpoint_rows);
   Put(out, m.min_checkpoint_rows);
   Put(out, m.max_checkpoint_rows);
+  out.Int(m.beat_ns);
+  out.Int(m.lease_ns);
   out.Text(m.host_payload);
 }
 
@@ -125,6 +127,8 @@ void Decode(Decoder& in, SetupMessage& m) {
   m.checkpoint_rows = TakeOptional(in);
   m.min_checkpoint_rows = TakeOptional(in);
   m.max_checkpoint_rows = TakeOptional(in);
+  m.beat_ns = in.Int();
+  m.lease_ns = in.Int();
   m.host_payload = in.Text();
 }
 
@@ -173,10 +177,16 @@ void Decode(Decoder&, StopMessage&) {}
 void Encode(Encoder& out, const HelloMessage& m) {
   out.Int(m.protocol);
   out.Int(m.pid);
+  out.Int(m.worker);
+  out.Text(m.node);
+  out.Text(m.versions);
 }
 void Decode(Decoder& in, HelloMessage& m) {
   m.protocol = in.Int();
   m.pid = in.Int();
+  m.worker = in.Int();
+  m.node = in.Text();
+  m.versions = in.Text();
 }
 
 void Encode(Encoder&, const ReadyMessage&) {}
@@ -238,6 +248,11 @@ void Decode(Decoder& in, ShrunkMessage& m) {
 
 void Encode(Encoder& out, const SetupFailedMessage& m) { Put(out, m.error); }
 void Decode(Decoder& in, SetupFailedMessage& m) { m.error = TakeError(in); }
+
+void Encode(Encoder&, const BeatMessage&) {}
+void Decode(Decoder&, BeatMessage&) {}
+
+static_assert(std::is_same_v<std::variant_alternative_t<kHelloType, Message>, HelloMessage>);
 
 template <size_t Index = 0>
 Result<Message> DecodeAlternative(uint8_t type, std::string_view payload) {

@@ -33,6 +33,8 @@ struct SetupMessage {
   std::optional<int64_t> checkpoint_rows;
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;
+  int64_t beat_ns = 0;       ///< Each end says something this often; 0: a closed connection is the only sign of death.
+  int64_t lease_ns = 0;      ///< The coordinator gives up a worker that was silent for this long.
   std::string host_payload;  ///< For the worker's host: the function and how to open the table; opaque here.
 };
 
@@ -56,9 +58,13 @@ struct StopMessage {};
 
 // Worker to coordinator.
 
+/// The protocol comes first in every version of the format, so that a peer of another version can be told.
 struct HelloMessage {
   int64_t protocol = kProtocolVersion;
   int64_t pid = 0;
+  int64_t worker = 0;    ///< Which worker was asked for; 0 where the connection itself says so.
+  std::string node;      ///< Where it runs, in the words of whoever placed it; empty on the driver's machine.
+  std::string versions;  ///< Of what has to be the same at both ends: "<name> <version>, …".
 };
 
 /// The host is set up: tasks are welcome.
@@ -86,13 +92,21 @@ struct SetupFailedMessage {
   Error error;
 };
 
+// Either way.
+
+/// Alive.
+struct BeatMessage {};
+
 using Message =
     std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage, ProgressMessage,
-                 CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage, SetupFailedMessage>;
+                 CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage, SetupFailedMessage, BeatMessage>;
 
 /// A frame: u32 payload length, u8 type, payload.
 std::string EncodeFrame(const Message& message);
 Result<Message> DecodePayload(uint8_t type, std::string_view payload);
+
+/// The place of a message in the variant is its type on the wire.
+constexpr uint8_t kHelloType = 4;
 
 constexpr size_t kFrameHeaderBytes = 5;
 constexpr uint32_t kMaxPayloadBytes = 1U << 30;

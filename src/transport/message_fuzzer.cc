@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "transport/channel.h"
+#include "transport/handshake.h"
 
 namespace {
 
@@ -28,6 +29,31 @@ std::string Rewrite(std::string_view bytes, size_t step) {
   }
 }
 
+// The handshake of a peer that knows the token and then says `bytes`, in pieces of at most `step`.
+void ShakeHands(std::string_view bytes, size_t step) {
+  const std::string token(leman::kTokenBytes, 't');
+  leman::Handshake handshake(token);
+  std::string said = token;
+  said.append(bytes);
+  std::string_view rest = said;
+  auto outcome = leman::Handshake::Outcome::kGoesOn;
+  while (outcome == leman::Handshake::Outcome::kGoesOn) {
+    if (handshake.wanted() == 0 || handshake.wanted() > leman::kMaxHelloBytes) std::abort();
+    const std::string_view piece = rest.substr(0, std::min(step, handshake.wanted()));
+    if (piece.empty()) return;
+    rest.remove_prefix(piece.size());
+    outcome = handshake.Take(piece);
+  }
+  if (outcome == leman::Handshake::Outcome::kUnknown) std::abort();
+  if (outcome == leman::Handshake::Outcome::kRefused) {
+    if (handshake.refusal().empty()) std::abort();
+    return;
+  }
+  // Nothing of what follows the hello was taken.
+  const std::string again = leman::EncodeFrame(handshake.hello());
+  if (bytes.substr(0, bytes.size() - rest.size()) != again) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -36,5 +62,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string whole = Rewrite(bytes.substr(1), size);
   if (Rewrite(bytes.substr(1), data[0] % 16U + 1) != whole) std::abort();  // pieces make no difference
   if (Rewrite(whole, size) != whole) std::abort();
+  ShakeHands(bytes.substr(1), data[0] % 16U + 1);
   return 0;
 }

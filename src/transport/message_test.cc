@@ -41,11 +41,24 @@ TEST(Message, SetupSurvivesTheWire) {
   SetupMessage sent;
   sent.name = "w";
   sent.checkpoint_rows = 7;
+  sent.beat_ns = 11;
+  sent.lease_ns = 12;
   sent.host_payload = std::string("\0pickle\xff", 8);
   const auto got = std::get<SetupMessage>(RoundTrip(sent));
   EXPECT_EQ(got.checkpoint_rows, 7);
   EXPECT_FALSE(got.min_checkpoint_rows.has_value());
+  EXPECT_EQ(got.beat_ns, 11);
+  EXPECT_EQ(got.lease_ns, 12);
   EXPECT_EQ(got.host_payload, sent.host_payload);
+}
+
+TEST(Message, HelloAndBeatSurviveTheWire) {
+  const auto got = std::get<HelloMessage>(RoundTrip(HelloMessage{kProtocolVersion, 7, 3, "node", "leman 0.1.0"}));
+  EXPECT_EQ(got.pid, 7);
+  EXPECT_EQ(got.worker, 3);
+  EXPECT_EQ(got.node, "node");
+  EXPECT_EQ(got.versions, "leman 0.1.0");
+  EXPECT_TRUE(std::holds_alternative<BeatMessage>(RoundTrip(BeatMessage{})));
 }
 
 TEST(Message, OutcomesSurviveTheWire) {

@@ -57,7 +57,7 @@ Int64s JobFixture::Sequence(int64_t first, int64_t count) {
 
 JobResult JobFixture::Run() {
   spec_.read_version = table_.version();
-  JobResult result = RunBackfill(spec_, {table_, table_, driver_files_, workers_, assembler_, host_, clock_});
+  JobResult result = RunBackfill(spec_, {table_, table_, driver_files_, *pool_, assembler_, host_, clock_});
   workers_.Join();  // their hooks use what the test holds
   return result;
 }

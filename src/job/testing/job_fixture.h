@@ -69,6 +69,7 @@ class JobFixture : public ::testing::Test {
   FakeJobHost host_;
   BackfillSpec spec_;
   ThreadWorkers workers_{table_, files_};
+  WorkerPool* pool_ = &workers_;  ///< What the job gets its workers from.
 };
 
 /// The worker's side of the protocol, step by step, for workers that misbehave.

@@ -61,8 +61,8 @@ class ThreadWorkers final : public WorkerPool {
   std::function<Status(WorkerId)> on_start;
 
   Result<int> Start(WorkerId worker) override;
-  void Kill(int64_t) override {}
-  std::string ExitReason(int64_t) override { return "was taken away by the test"; }
+  void Kill(WorkerId, int64_t) override {}
+  std::string ExitReason(WorkerId, int64_t) override { return "was taken away by the test"; }
 
   void Join();
   /// How often a row with the value `x` was computed.
