@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from . import __version__, cli_output
+from .cli_cluster import cluster
 from .cli_function import load_named_function
 from .connection import connect, prewarm_workers
 
@@ -426,6 +427,9 @@ def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | N
         cli_output.print_json(removed)
     else:
         cli_output.print_cleaned(removed)
+
+
+cli.add_command(cluster)
 
 
 @cli.command()

@@ -66,3 +66,11 @@ class TableNotFoundError(LemanError, ValueError):
 
 class ColumnNotFoundError(LemanError, ValueError):
     """The table has no column of that name, at the version asked for."""
+
+
+class KubernetesError(LemanError):
+    """Kubernetes, or KubeRay on it, could not be reached or refused; the message says which and what to do."""
+
+
+class KubernetesNotFoundError(KubernetesError):
+    """The Kubernetes namespace has no such Ray cluster or job."""

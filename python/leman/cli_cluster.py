@@ -1,0 +1,176 @@
+"""The ``leman cluster`` commands: Ray clusters on Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from . import cli_output
+from .argument_checks import closest
+from .cli_module import import_place
+
+if TYPE_CHECKING:
+    from .cluster import KubeRayCluster, KubeRayJob
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FORM = "expected FILE.py:NAME or MODULE:NAME of a cluster, or a manifest (.yaml, .yml or .json)"
+_SOURCE = click.argument("source", metavar="FILE.py:NAME|MODULE:NAME|MANIFEST")
+
+
+def _set_flag(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value:
+        ctx.find_root().meta[f"leman.{param.name}"] = value
+
+
+def _common(function: _F) -> _F:
+    options = (
+        click.option("--json", is_flag=True, expose_value=False, callback=_set_flag, help="Print JSON."),
+        click.option(
+            "--traceback", is_flag=True, expose_value=False, callback=_set_flag, help="Show where an error came from."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _job_options(function: _F) -> _F:
+    options = (
+        click.option("--entrypoint", metavar="COMMAND", help="Make a RayJob that runs this on a cluster of its own."),
+        click.option("--job-name", metavar="NAME", help="The RayJob's name.  [default: the cluster's]"),
+        click.option(
+            "--retries", type=click.IntRange(0), help="Tries after the first, each on a new cluster.  [default: 1]"
+        ),
+        click.option("--deadline", type=click.IntRange(1), metavar="SECONDS", help="End the job after this time."),
+        click.option(
+            "--keep",
+            type=click.IntRange(0),
+            metavar="SECONDS",
+            help="Keep the cluster after the job's end.  [default: 300]",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _is_json() -> bool:
+    return bool(click.get_current_context().find_root().meta.get("leman.json"))
+
+
+@click.group()
+def cluster() -> None:
+    """Ray clusters on Kubernetes, made by KubeRay.
+
+    A cluster is defined in Python, e.g. in clusters.py:
+
+    \b
+        from leman.cluster import KubeRayClusterBuilder as Builder
+        small = (
+            Builder.create("small")
+            .head_group(image="registry.example.com/leman:1.0")
+            .add_worker_group(Builder.cpu_worker().max_replicas(10))
+            .build()
+        )
+    \b
+    and named in the commands:
+        leman cluster render clusters.py:small
+        leman cluster apply  clusters.py:small
+        leman cluster apply  clusters.py:small --entrypoint "leman backfill gs://bucket/db texts n_words"
+        leman cluster status small
+        leman cluster delete small
+
+    docs/kubernetes.md has the whole way, from nothing to a job on GKE.
+    """
+
+
+@cluster.command()
+@_common
+@_SOURCE
+@_job_options
+def render(source: str, **job_options: Any) -> None:
+    """Print a cluster's manifest, or with --entrypoint a job's, for kubectl or git. Talks to no cluster."""
+    manifest, _ = _load_manifest(source, job_options)
+    if _is_json():
+        cli_output.print_json(manifest)
+    else:
+        from .cluster.manifest import to_yaml
+
+        print(to_yaml(manifest), end="")
+
+
+def _load_manifest(
+    source: str, job_options: dict[str, Any]
+) -> tuple[dict[str, Any], KubeRayCluster | KubeRayJob | None]:
+    """Return the manifest that SOURCE names, and the Python object it came from, if it did."""
+    given = {name: value for name, value in job_options.items() if value is not None}
+    if source.endswith((".yaml", ".yml", ".json")):
+        if given:
+            raise click.UsageError(f"{_flag(given)} goes with a cluster from Python, not with a manifest")
+        return _read_manifest(Path(source)), None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        defined = _as_cluster_or_job(source, given)
+    for warning in caught:
+        click.echo(f"leman: warning: {warning.message}", err=True)
+    return defined.to_manifest(), defined
+
+
+def _flag(given: dict[str, Any]) -> str:
+    return "--" + next(iter(given)).replace("_", "-")
+
+
+def _as_cluster_or_job(source: str, given: dict[str, Any]) -> KubeRayCluster | KubeRayJob:
+    from .cluster import KubeRayCluster, KubeRayClusterBuilder, KubeRayJob
+
+    module, place, name = import_place("SOURCE", source, _FORM)
+    if not hasattr(module, name):
+        kinds = (KubeRayCluster, KubeRayClusterBuilder, KubeRayJob)
+        names = [key for key, entry in vars(module).items() if isinstance(entry, kinds)]
+        has = f" Clusters there: {', '.join(names)}" if names else " It defines no cluster"
+        raise ValueError(f"SOURCE {source!r}: {place} has no {name!r}.{closest(name, names)}{has}")
+    value = getattr(module, name)
+    if isinstance(value, KubeRayClusterBuilder):
+        value = value.build()
+    if isinstance(value, KubeRayJob):
+        if given:
+            raise click.UsageError(f"{_flag(given)} goes with a cluster; {name} is a job already")
+        return value
+    if not isinstance(value, KubeRayCluster):
+        raise TypeError(
+            f"SOURCE {source!r}: expected a KubeRayCluster, its builder or a KubeRayJob, got {type(value).__name__}"
+        )
+    entrypoint = given.pop("entrypoint", None)
+    if entrypoint is None:
+        if given:
+            raise click.UsageError(f"{_flag(given)} needs --entrypoint")
+        return value
+    renamed = {"deadline": "deadline_seconds", "keep": "keep_seconds"}
+    job_name = given.pop("job_name", value.name)
+    return value.job(job_name, entrypoint, **{renamed.get(key, key): entry for key, entry in given.items()})
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    from .cluster.environment import check_manifest
+    from .cluster.manifest import from_yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"SOURCE {str(path)!r}: {error.strerror or error}; {_FORM}") from None
+    try:
+        manifest = json.loads(text) if path.suffix == ".json" else from_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"SOURCE {str(path)!r}: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("kind") not in ("RayCluster", "RayJob"):
+        raise ValueError(f"SOURCE {str(path)!r}: expected one RayCluster or RayJob; apply other objects with kubectl")
+    name = manifest["metadata"].get("name") if isinstance(manifest.get("metadata"), dict) else None
+    if not isinstance(name, str):
+        raise ValueError(f"SOURCE {str(path)!r}: it has no metadata.name")
+    check_manifest(manifest)
+    return manifest
