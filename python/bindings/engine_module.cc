@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <optional>
+
 #include "cleanup_binding.h"
 #include "driver_table.h"
 #include "fragment_files.h"
@@ -10,6 +12,7 @@
 #include "job/job_log.h"
 #include "job/local_worker_pool.h"
 #include "plan/plan_printer.h"
+#include "remote_workers.h"
 #include "worker_session.h"
 
 namespace nb = nanobind;
@@ -19,26 +22,34 @@ namespace {
 
 // Everything a job needs, wired once.
 struct Wiring {
-  Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd)
+  /// Workers of this machine over `control_fd`, or those that `remote` (see RemoteWorkers) describes.
+  Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd, const nb::object& remote)
       : table(host.attr("table")),
         job_host(host),
         store(spec.table_root),
-        pool(control_fd),
-        assembler(host, spec.table_root) {}
+        local_pool(control_fd),
+        assembler(host, spec.table_root) {
+    if (!remote.is_none()) remote_workers.emplace(nb::cast<nb::dict>(remote), clock);
+  }
 
-  JobPorts ports() { return {table, table, store, pool, assembler, job_host, clock}; }
+  JobPorts ports() {
+    WorkerPool& pool = remote_workers ? remote_workers->pool() : static_cast<WorkerPool&>(local_pool);
+    return {table, table, store, pool, assembler, job_host, clock};
+  }
 
   PythonTable table;
   PythonJobHost job_host;
   LocalObjectStore store;
-  LocalWorkerPool pool;
+  LocalWorkerPool local_pool;
   LocalAssembler assembler;
   SystemClock clock;
+  std::optional<RemoteWorkers> remote_workers;
 };
 
-nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, int control_fd) {
+nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, int control_fd,
+                               const nb::object& remote) {
   const BackfillSpec spec = SpecFrom(request);
-  Wiring wiring(spec, host, control_fd);
+  Wiring wiring(spec, host, control_fd, remote);
   JobResult result;
   {
     const nb::gil_scoped_release no_gil;
@@ -65,7 +76,7 @@ nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, 
 
 nb::dict PlanBackfillFromPython(const nb::dict& request, const nb::object& host) {
   const BackfillSpec spec = SpecFrom(request);
-  Wiring wiring(spec, host, -1);
+  Wiring wiring(spec, host, -1, nb::none());
   JobPorts ports = wiring.ports();
   Result<Plan> plan = [&] {
     const nb::gil_scoped_release no_gil;
@@ -99,8 +110,10 @@ void ServeWorkerFromPython(int fd, const nb::object& session_class) {
 
 NB_MODULE(_engine, m) {
   m.doc() = "Leman's engine. Not a public interface.";
-  m.def("run_backfill", &leman::python::RunBackfillFromPython);
+  m.def("run_backfill", &leman::python::RunBackfillFromPython, nb::arg("request"), nb::arg("host"),
+        nb::arg("control_fd"), nb::arg("remote") = nb::none());
   m.def("plan_backfill", &leman::python::PlanBackfillFromPython);
   m.def("serve_worker", &leman::python::ServeWorkerFromPython);
+  m.def("serve_remote_worker", &leman::python::ServeRemoteWorker);
   leman::python::BindCleanup(m);
 }

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .jobs import Job
     from .on_error import Fail, Retry, Skip, fail_fast, retry_all, retry_transient, skip_on_error
+    from .ray_executor import RayCluster, ray_cluster
     from .table import Table
     from .user_function import UserFunction, udf
 
@@ -66,6 +67,7 @@ _HOMES = {
     ),
     "jobs": ("Job",),
     "on_error": ("Fail", "Retry", "Skip", "fail_fast", "retry_all", "retry_transient", "skip_on_error"),
+    "ray_executor": ("RayCluster", "ray_cluster"),
     "table": ("Table",),
     "user_function": ("UserFunction", "udf"),
 }
@@ -86,6 +88,7 @@ __all__ = [
     "JobNotFoundError",
     "JobTimeoutError",
     "LemanError",
+    "RayCluster",
     "Retry",
     "Skip",
     "Table",
@@ -97,6 +100,7 @@ __all__ = [
     "__version__",
     "connect",
     "fail_fast",
+    "ray_cluster",
     "retry_all",
     "retry_transient",
     "skip_on_error",

@@ -103,6 +103,34 @@ def column_paths(argument: str, value: object) -> tuple[str, ...]:
     return paths
 
 
+def label_selector(argument: str, value: object) -> dict[str, str]:
+    """Return a selector of nodes by label, as Ray takes it: ``{"zone": "a", "gpu": "in(A100,H100)"}``."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{argument}={value!r}: expected a dict of label to value, got {type(value).__name__}")
+    for label, wanted in value.items():
+        if not isinstance(label, str) or not isinstance(wanted, str) or not label or not wanted:
+            raise TypeError(
+                f"{argument}: expected str labels and values such as 'a', '!a', 'in(a,b)' or '!in(a,b)', got "
+                f"{label!r}: {wanted!r}"
+            )
+    return dict(value)
+
+
+def custom_resources(argument: str, value: object) -> dict[str, float]:
+    """Return amounts of a cluster's custom resources by name."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{argument}={value!r}: expected a dict of name to amount, got {type(value).__name__}")
+    own = {"cpu": "num_cpus", "gpu": "num_gpus", "memory": "memory"}
+    amounts = {}
+    for name, amount in value.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"{argument}: expected names of resources, got {name!r}")
+        if name.lower() in own:
+            raise ValueError(f"{argument} has {name!r}: say {own[name.lower()]}= instead")
+        amounts[name] = number(f"{argument}[{name!r}]", amount, above=0.0)
+    return amounts
+
+
 def identifier(argument: str, value: object) -> str:
     """Return a job id; letters, digits, ``-`` and ``_`` only, since it names files."""
     if not isinstance(value, str):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from . import argument_checks as check
-from . import function_registry
+from . import executors, function_registry
 from .backfill_spec import BackfillSpec
 from .column_metadata import ColumnFunction, read_column_function
 from .function_options import check_sizes
@@ -42,6 +42,7 @@ class BackfillRequest:
 
     spec: BackfillSpec
     dataset: lance.LanceDataset
+    executor: executors.Executor | None = None
 
 
 def new_job_id() -> str:
@@ -72,6 +73,7 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     """
     given = dict(arguments)
     plain = _plain_arguments(given)
+    executor = None if for_plan else executors.choose(given["executor"])
     if given["job_id"] is not None and not for_plan:
         _refuse_running_job(table, plain["job_id"])
     given.update(_checked_sizes(given))
@@ -113,7 +115,7 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         **plain,
         **_sizes(given, function),
     )
-    return BackfillRequest(spec, dataset)
+    return BackfillRequest(spec, dataset, executor)
 
 
 def _refuse_running_job(table: Table, job_id: str) -> None:
@@ -167,7 +169,11 @@ def _checked_sizes(given: Mapping[str, Any]) -> dict[str, Any]:
     sizes: dict[str, Any] = {name: check.optional_integer(name, value, minimum=1) for name, value in values.items()}
     check_sizes(sizes["min_checkpoint_size"], sizes["max_checkpoint_size"], sizes["checkpoint_size"])
     cpus_and_gpus = {name: check.optional_number(name, given[name], minimum=0.0) for name in ("num_cpus", "num_gpus")}
-    return {**sizes, **cpus_and_gpus}
+    placement = {
+        "resources": check.custom_resources("resources", given["resources"] or {}),
+        "label_selector": check.label_selector("label_selector", given["label_selector"] or {}),
+    }
+    return {**sizes, **cpus_and_gpus, **placement}
 
 
 def _sizes(given: Mapping[str, Any], function: UserFunction) -> dict[str, Any]:
@@ -187,6 +193,9 @@ def _sizes(given: Mapping[str, Any], function: UserFunction) -> dict[str, Any]:
         "num_cpus": _first(given["num_cpus"], function.num_cpus),
         "num_gpus": _first(given["num_gpus"], function.num_gpus),
         "memory_bytes": _first(given["memory"], function.memory),
+        # One by one: a job may ask for more than its function does.
+        "resources": {**getattr(function, "resources", {}), **given["resources"]},
+        "label_selector": {**getattr(function, "label_selector", {}), **given["label_selector"]},
     }
 
 

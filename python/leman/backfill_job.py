@@ -91,7 +91,11 @@ def run(request: BackfillRequest, sink: ProgressSink | None, cancel: CancelToken
     from . import job_runner
 
     try:
-        return BackfillResult(job_runner.run_backfill(request.spec, request.dataset, progress=sink, cancel=cancel))
+        return BackfillResult(
+            job_runner.run_backfill(
+                request.spec, request.dataset, progress=sink, cancel=cancel, executor=request.executor
+            )
+        )
     finally:
         close_sink(sink)
 

@@ -66,6 +66,10 @@ class BackfillSpec:
         Resources of a worker thread.
     memory_bytes : int or None
         Memory of a worker.
+    resources : dict of str to float
+        Custom resources of a worker on a cluster.
+    label_selector : dict of str to str
+        Labels of the nodes that workers may run on.
     timeout_s : float or None
         Time limit of the job.
     only_rows : dict of int to list of int, or None
@@ -99,5 +103,7 @@ class BackfillSpec:
     num_cpus: float | None = None
     num_gpus: float | None = None
     memory_bytes: int | None = None
+    resources: dict[str, float] = dataclasses.field(default_factory=dict)
+    label_selector: dict[str, str] = dataclasses.field(default_factory=dict)
     timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None

@@ -74,6 +74,18 @@ class _CountOrNone(click.ParamType):
             self.fail(f"{value!r}: expected a whole number or none", param, ctx)
 
 
+class _Pair(click.ParamType):
+    """A name and a value."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        key, equals, text = str(value).partition("=")
+        if not equals or not key or not text:
+            self.fail(f"{value!r}: expected NAME=VALUE", param, ctx)
+        return key, text
+
+
 def _complete_table(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     try:
         return [name for name in connect(ctx.params["uri"]).table_names() if name.startswith(incomplete)]
@@ -165,6 +177,20 @@ def _backfill_options(function: _F) -> _F:
         click.option("--num-cpus", type=float, help="CPUs of a worker thread."),
         click.option("--num-gpus", type=float, help="GPUs of a worker thread."),
         click.option("--memory", type=_BYTES, help="Memory of a worker, e.g. 4GiB."),
+        click.option(
+            "--resource", "resources", type=_Pair(), multiple=True, help="Custom resource of a worker; can be repeated."
+        ),
+        click.option(
+            "--label-selector",
+            type=_Pair(),
+            multiple=True,
+            help="Label of the nodes that may be used; can be repeated.",
+        ),
+        click.option(
+            "--executor",
+            type=click.Choice(["local", "ray"]),
+            help="Where workers run; ray: on the cluster of RAY_ADDRESS or of this machine.  [default: local]",
+        ),
         click.option("--timeout", type=_SECONDS, help="Stop the job after this time, e.g. 2h."),
         click.option("--retry-failed", is_flag=True, help="Compute only the rows that earlier jobs skipped."),
         click.option(
@@ -193,6 +219,11 @@ def _backfill_arguments(options: dict[str, Any]) -> dict[str, Any]:
         del options["batch_size"]
     if options["memory"] is not None:
         options["memory"] = int(options["memory"])
+    try:
+        options["resources"] = {name: float(amount) for name, amount in options["resources"]}
+    except ValueError as error:
+        raise click.BadParameter(f"--resource: expected NAME=NUMBER ({error})") from None
+    options["label_selector"] = dict(options["label_selector"])
     if options["udf"] is not None:
         options["udf"] = load_named_function(options["udf"])
     return options

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .jobs import Job
+    from .ray_executor import RayCluster
     from .table import Table
 
 _SUFFIX = ".lance"
@@ -236,6 +237,35 @@ class Connection:
             import shutil
 
             shutil.rmtree(uri)
+
+    @staticmethod
+    def local_ray_context() -> RayCluster:
+        """Return a Ray cluster of this machine alone, for ``with``: Ray is started, and stopped at the end."""
+        from .ray_executor import ray_cluster
+
+        return ray_cluster("local")
+
+    def context(
+        self, cluster: RayCluster | str | None = None, manifest: Mapping[str, Any] | None = None, **unknown: object
+    ) -> RayCluster:
+        """Return the cluster that backfills inside of ``with`` run on.
+
+        Parameters
+        ----------
+        cluster : RayCluster or str, optional
+            A ``leman.ray_cluster(...)``, or an address as it takes it.
+        manifest : mapping, optional
+            Environment of the workers: ``runtime_env`` of ``leman.ray_cluster``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument is unknown or wrong.
+        """
+        check.reject_unknown("context", unknown, ("cluster", "manifest"))
+        from .ray_executor import cluster_of
+
+        return cluster_of(cluster, manifest)
 
     def get_job(self, job_id: str) -> Job:
         """Return the record of a job.

@@ -24,6 +24,8 @@ class FunctionOptions:
     num_cpus: float | None = None
     num_gpus: float | None = None
     memory: int | None = None
+    resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    label_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
     batch_size: int | None = None
     checkpoint_size: int | None = None
     min_checkpoint_size: int | None = None
@@ -54,6 +56,10 @@ def checked_options(given: Mapping[str, Any]) -> FunctionOptions:
     for name in ("num_cpus", "num_gpus"):
         if name in values:
             values[name] = check.number(name, values[name], minimum=0.0)
+    if "resources" in values:
+        values["resources"] = check.custom_resources("resources", values["resources"])
+    if "label_selector" in values:
+        values["label_selector"] = check.label_selector("label_selector", values["label_selector"])
     for name in ("version", "name"):
         if name in values:
             values[name] = check.text(name, values[name])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors, executors
 
 if TYPE_CHECKING:
     import lance
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def prewarm() -> None:
     """Start the process that forks workers; ``LEMAN_PREWARM=0`` leaves that to the first job."""
-    if os.environ.get("LEMAN_PREWARM", "1") != "0":
+    if os.environ.get("LEMAN_PREWARM", "1") != "0" and not executors.is_remote():
         from . import worker_prewarm
 
         worker_prewarm.prewarm()
@@ -42,13 +42,19 @@ class DriverHost:
         self.table = table
         self.terminated = False
         self.interrupt: BaseException | None = None
+        self.workers: executors.Workers | None = None
 
     def worker_payload(self) -> bytes:
         """Return what each worker gets."""
         from .lance_worker import make_payload
         from .user_function import pickle_function
 
-        return make_payload(self._spec, self._table.dataset, pickle_function(self._spec.udf))
+        assert self.workers is not None
+        on_this_machine = self.workers.remote is None
+        function = pickle_function(self._spec.udf)
+        return self.workers.seal(
+            make_payload(self._spec, self._table.dataset, function, on_this_machine=on_this_machine)
+        )
 
     def on_progress(self, metrics: Mapping[str, Any], phase: str) -> bool:
         """Show how the job goes on; return whether it should."""
@@ -66,6 +72,7 @@ class DriverHost:
                     "bytes_to_assemble": metrics["checkpoint_bytes"],
                     "rows_per_s": rows / elapsed_s if elapsed_s > 0 else 0.0,
                     "elapsed_s": elapsed_s,
+                    "message": self.workers.take_message() if self.workers is not None else None,
                 }
             )
         return not (self.terminated or (self._cancel is not None and self._cancel.cancelled))
@@ -147,6 +154,7 @@ def run_backfill(
     dataset: lance.LanceDataset,
     progress: ProgressSink | None = None,
     cancel: CancelToken | None = None,
+    executor: executors.Executor | None = None,
 ) -> dict[str, Any]:
     """Run a backfill job to its end.
 
@@ -160,6 +168,8 @@ def run_backfill(
         Told how the job goes on.
     cancel : CancelToken, optional
         Looked at about ten times a second.
+    executor : Executor, optional
+        Where the workers run; by default on this machine.
 
     Returns
     -------
@@ -176,7 +186,6 @@ def run_backfill(
     """
     from . import _engine
     from .lance_table import LanceTable
-    from .worker_prewarm import used_worker_server
 
     table = LanceTable(dataset, spec)
     host = DriverHost(spec, table, progress, cancel)
@@ -191,8 +200,10 @@ def run_backfill(
                 "workers": 0,
             }
         )
-    with _Sigterm(host), used_worker_server() as server:
-        result: dict[str, Any] = _engine.run_backfill(_engine_spec(spec, table), host, server.control_fd)
+    request = _engine_spec(spec, table)
+    with _Sigterm(host), executors.used_workers(executor, spec) as workers:
+        host.workers = workers
+        result: dict[str, Any] = _engine.run_backfill(request, host, workers.control_fd, workers.remote)
     result["job_id"] = spec.job_id
     if result["status"] == "DONE":
         if spec.only_rows is not None:

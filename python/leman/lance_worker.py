@@ -29,8 +29,14 @@ _BATCH_BYTES = 32 << 20
 _READAHEAD_BATCHES = 4
 
 
-def make_payload(spec: BackfillSpec, dataset: lance.LanceDataset, function: bytes) -> bytes:
-    """Pack what a worker of this driver needs; it travels over the worker's own socket only."""
+def make_payload(
+    spec: BackfillSpec, dataset: lance.LanceDataset, function: bytes, *, on_this_machine: bool = True
+) -> bytes:
+    """Pack what a worker of this driver needs; it travels over the worker's own socket only.
+
+    Workers on this machine also take over the driver's environment variables, folder and ``sys.path``.
+    """
+    process = {"sys_path": list(sys.path), "cwd": os.getcwd(), "environ": dict(os.environ)} if on_this_machine else None
     return pickle.dumps(
         {
             "function": function,
@@ -42,9 +48,7 @@ def make_payload(spec: BackfillSpec, dataset: lance.LanceDataset, function: byte
             "output_field": pa.field(spec.column, spec.output_type),
             "output_schema": file_schema(dataset, spec.column),
             "storage_version": dataset.data_storage_version,
-            "sys_path": list(sys.path),
-            "cwd": os.getcwd(),
-            "environ": dict(os.environ),
+            "process": process,
         }
     )
 
@@ -67,11 +71,8 @@ class WorkerSession:
 
     def __init__(self, payload: bytes) -> None:
         job: dict[str, Any] = pickle.loads(payload)
-        os.environ.clear()
-        os.environ.update(job["environ"])
-        sys.path[:] = job["sys_path"]
-        with contextlib.suppress(OSError):  # The folder may be gone; only functions that open relative paths mind.
-            os.chdir(job["cwd"])
+        if job["process"] is not None:
+            _become_like(job["process"])
         self._job = job
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}
@@ -199,6 +200,14 @@ class ColumnFile:
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error
         return int(self._writer.size_bytes or os.path.getsize(self._path))
+
+
+def _become_like(driver: dict[str, Any]) -> None:
+    os.environ.clear()
+    os.environ.update(driver["environ"])
+    sys.path[:] = driver["sys_path"]
+    with contextlib.suppress(OSError):  # The folder may be gone; only functions that open relative paths mind.
+        os.chdir(driver["cwd"])
 
 
 def _as_sql(path: str) -> str:

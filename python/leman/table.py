@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .connection import Connection
+    from .executors import Executor
     from .row_errors import RowError
 
 Udf = UserFunction | UserFunctionClass
@@ -236,6 +237,9 @@ class Table:
         num_cpus: float | None = None,
         num_gpus: float | None = None,
         memory: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        label_selector: Mapping[str, str] | None = None,
+        executor: str | Executor | None = None,
         timeout: float | timedelta | None = None,
         retry_failed: bool = False,
         job_id: str | None = None,
@@ -283,6 +287,10 @@ class Table:
             Resources of one worker thread.
         memory : int, optional
             Bytes of one worker.
+        resources, label_selector : dict, optional
+            On a cluster: custom resources of one worker, and labels of the nodes that workers may run on.
+        executor : "local", "ray" or RayCluster, optional
+            Where workers run; by default the innermost ``with leman.ray_cluster(...)``, ``LEMAN_EXECUTOR``, or here.
         timeout : float or timedelta, optional
             Seconds after which the job stops, as if cancelled.
         retry_failed : bool
@@ -333,6 +341,9 @@ class Table:
         num_cpus: float | None = None,
         num_gpus: float | None = None,
         memory: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        label_selector: Mapping[str, str] | None = None,
+        executor: str | Executor | None = None,
         timeout: float | timedelta | None = None,
         retry_failed: bool = False,
         job_id: str | None = None,

@@ -60,6 +60,8 @@ class UserFunction:
         self.num_cpus: float | None = options.num_cpus
         self.num_gpus: float | None = options.num_gpus
         self.memory: int | None = options.memory
+        self.resources: Mapping[str, float] = options.resources
+        self.label_selector: Mapping[str, str] = options.label_selector
         self.batch_size: int | None = options.batch_size
         self.checkpoint_size: int | None = options.checkpoint_size
         self.min_checkpoint_size: int | None = options.min_checkpoint_size
@@ -279,6 +281,8 @@ def udf(
     num_cpus: float | None = None,
     num_gpus: float | None = None,
     memory: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    label_selector: Mapping[str, str] | None = None,
     batch_size: int | None = None,
     checkpoint_size: int | None = None,
     min_checkpoint_size: int | None = None,
@@ -306,6 +310,10 @@ def udf(function: Any = None, /, **options: Any) -> Any:
         Resources of one worker thread.
     memory : int, optional
         Bytes that a worker may use.
+    resources : dict of str to float, optional
+        Custom resources of one worker, on a cluster.
+    label_selector : dict of str to str, optional
+        Labels of the nodes that workers may run on, on a cluster: ``{"zone": "in(a,b)"}``.
     batch_size : int, optional
         Rows read at once; also fixes the rows of a checkpoint.
     checkpoint_size, min_checkpoint_size, max_checkpoint_size : int, optional

@@ -20,6 +20,7 @@ class RecordingRunner(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("leman.job_runner")
         self.specs: list[Any] = []
+        self.executors: list[Any] = []
         self.datasets: list[Any] = []
         self.planned: list[Any] = []
         self.prewarmed = 0
@@ -29,7 +30,10 @@ class RecordingRunner(types.ModuleType):
     def prewarm(self) -> None:
         self.prewarmed += 1
 
-    def run_backfill(self, spec: Any, dataset: Any, *, progress: Any = None, cancel: Any = None) -> dict[str, Any]:
+    def run_backfill(
+        self, spec: Any, dataset: Any, *, progress: Any = None, cancel: Any = None, executor: Any = None
+    ) -> dict[str, Any]:
+        self.executors.append(executor)
         self.specs.append(spec)
         self.datasets.append(dataset)
         if self.wait_for is not None:

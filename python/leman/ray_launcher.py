@@ -1,0 +1,299 @@
+"""Places worker actors on a Ray cluster for the engine, which decides when and where not."""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .ray_resources import WorkerNeeds, describe_nodes
+from .ray_worker import ClusterSetupError, RayWorker
+
+_TICK_S = 0.05
+_NODES_EVERY_S = 1.0
+_SAY_AGAIN_S = 30.0
+_MAX_REASON = 400
+
+
+class RayLauncher:
+    """The engine's port ``WorkerLauncher`` (``src/job/remote_worker_pool.h``): its methods only queue.
+
+    All calls of Ray are made by one thread of its own, since any of them may wait for the cluster.
+
+    Parameters
+    ----------
+    needs : WorkerNeeds
+        Of one worker.
+    order : dict
+        What ``RayWorker.serve`` gets, without ``port`` and ``worker``.
+    concurrency : int
+        Workers that the job wants at most.
+    runtime_env : dict or None
+        Of the actors.
+    only_node : str or None
+        Where the coordinator listens on the loopback address: the node that can reach it.
+    patience_s : float
+        How long no node may fit before the job fails.
+    """
+
+    def __init__(
+        self,
+        needs: WorkerNeeds,
+        order: dict[str, Any],
+        concurrency: int,
+        runtime_env: Mapping[str, Any] | None,
+        only_node: str | None,
+        patience_s: float,
+    ) -> None:
+        self._needs = needs
+        self._order = order
+        self._concurrency = concurrency
+        self._runtime_env = runtime_env
+        self._only_node = only_node
+        self._patience_s = patience_s
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._news: collections.deque[tuple[str, int, str]] = collections.deque()
+        self._messages: collections.deque[str] = collections.deque()
+        self._fitting: list[str] = []
+        self._actors: dict[int, Any] = {}
+        self._serving: dict[Any, int] = {}
+        self._capacity = ClusterCapacity(needs, concurrency, patience_s, self._say, self._fail)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leman-ray-launcher", daemon=True)
+        self._thread.start()
+
+    # What the engine calls.
+
+    def listening(self, port: int) -> None:
+        """Take the port that workers connect to."""
+        self._order["port"] = port
+
+    def launch(self, worker: int, launch: int, avoid_nodes: list[str]) -> None:
+        """Start a worker."""
+        self._asked.put(lambda: self._launch(worker, launch, avoid_nodes))
+
+    def stop(self, launch: int) -> None:
+        """End a worker at once."""
+        self._asked.put(lambda: self._stop(launch))
+
+    def take_news(self) -> list[tuple[str, int, str]]:
+        """Return what happened: (``ended``, ``note`` or ``failed``, launch, text)."""
+        return [self._news.popleft() for _ in range(len(self._news))]
+
+    def nodes(self) -> list[str]:
+        """Return the ids of the nodes that could hold a worker."""
+        return self._fitting
+
+    # What the driver calls.
+
+    def take_message(self) -> str | None:
+        """Return what the user should see now, once."""
+        return self._messages.popleft() if self._messages else None
+
+    def close(self) -> None:
+        """End all workers."""
+        self._closing.set()
+        self._thread.join()
+
+    # The thread.
+
+    def _run(self) -> None:
+        looked_s = 0.0
+        try:
+            while not self._closing.is_set():
+                self._do_asked()
+                if time.monotonic() - looked_s > _NODES_EVERY_S:
+                    looked_s = time.monotonic()
+                    self._look_at_nodes()
+                self._reap()
+        except Exception as error:  # The connection to the cluster is gone, or Ray itself failed.
+            self._fail(f"the connection to the Ray cluster failed: {_short(error)}")
+        finally:
+            self._end_all()
+
+    def _do_asked(self) -> None:
+        try:
+            asked = self._asked.get(timeout=0 if self._serving else _TICK_S)
+            while True:
+                asked()
+                asked = self._asked.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _launch(self, worker: int, launch: int, avoid_nodes: Sequence[str]) -> None:
+        import ray
+
+        options = self._needs.actor_options(avoid_nodes, self._only_node)
+        if self._runtime_env:
+            options["runtime_env"] = dict(self._runtime_env)
+        # A worker that dies is the engine's to replace: only it knows which rows were in hand.
+        actor = ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, max_concurrency=2, **options).remote()
+        self._actors[launch] = actor
+        self._serving[actor.serve.remote({**self._order, "worker": worker})] = launch
+
+    def _stop(self, launch: int) -> None:
+        import ray
+
+        actor = self._actors.pop(launch, None)
+        for reference, of in list(self._serving.items()):
+            if of == launch:
+                del self._serving[reference]
+        if actor is not None:
+            ray.kill(actor, no_restart=True)
+
+    def _reap(self) -> None:
+        import ray
+
+        if not self._serving:
+            return
+        ended, _ = ray.wait(list(self._serving), num_returns=len(self._serving), timeout=_TICK_S, fetch_local=False)
+        for reference in ended:
+            launch = self._serving.pop(reference)
+            actor = self._actors.pop(launch, None)
+            try:
+                ray.get(reference)
+            except Exception as error:
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, ClusterSetupError):
+                    self._fail(str(cause))
+                else:
+                    self._news.append(("ended", launch, describe_end(error)))
+            if actor is not None:
+                ray.kill(actor, no_restart=True)
+
+    def _look_at_nodes(self) -> None:
+        import ray
+
+        nodes = ray.nodes()
+        self._fitting = [node["NodeID"] for node in nodes if self._needs.fit(node)]
+        self._capacity.look(nodes, len(self._actors))
+
+    def _end_all(self) -> None:
+        import contextlib
+
+        for launch in list(self._actors):
+            with contextlib.suppress(Exception):
+                self._stop(launch)
+        with contextlib.suppress(Exception):
+            self._capacity.close()
+
+    def _say(self, text: str) -> None:
+        self._news.append(("note", 0, text))
+        self._messages.append(text)
+
+    def _fail(self, text: str) -> None:
+        self._news.append(("failed", 0, text))
+
+
+class ClusterCapacity:
+    """Tells a cluster that will never hold a worker from one that is busy or about to grow.
+
+    Parameters
+    ----------
+    needs : WorkerNeeds
+        Of one worker.
+    concurrency : int
+        Workers that the job wants at most.
+    patience_s : float
+        How long no node may fit before the job fails.
+    say, fail : callable
+        Told what the user should know, and why the job cannot go on.
+    """
+
+    def __init__(
+        self,
+        needs: WorkerNeeds,
+        concurrency: int,
+        patience_s: float,
+        say: Callable[[str], None],
+        fail: Callable[[str], None],
+    ) -> None:
+        self._needs = needs
+        self._concurrency = concurrency
+        self._patience_s = patience_s
+        self._say = say
+        self._fail = fail
+        self._unfit_since_s: float | None = None
+        self._said_s = 0.0
+        self._requested = False
+        self._failed = False
+
+    def look(self, nodes: Sequence[Mapping[str, Any]], launched: int) -> None:
+        """Take the present nodes."""
+        if self._failed or launched == 0:
+            return
+        now_s = time.monotonic()
+        if any(self._needs.fit(node) for node in nodes):
+            if self._unfit_since_s is not None and self._said_s > 0:
+                self._say("a node that fits is there")
+                self._said_s = 0.0
+            self._unfit_since_s = None
+            return
+        if self._unfit_since_s is None:
+            self._unfit_since_s = now_s
+        if can_grow(self._needs):
+            self._request()
+            if now_s - self._said_s > _SAY_AGAIN_S or self._said_s == 0:
+                self._said_s = now_s
+                self._say(f"waiting for the autoscaler: no node fits yet; a worker asks for {self._needs}")
+        elif now_s - self._unfit_since_s > self._patience_s:
+            self._failed = True
+            self._fail(
+                f"no node of the cluster can hold a worker, which asks for {self._needs}. The cluster has "
+                f"{describe_nodes(nodes)}\nAsk for less (num_cpus, num_gpus, memory, resources, label_selector), "
+                "or add such a node"
+            )
+
+    def _request(self) -> None:
+        if self._requested:
+            return
+        self._requested = True
+        from ray.autoscaler.sdk import request_resources
+
+        bundle = {name: amount for name, amount in self._needs.resources.items() if amount > 0}
+        labels = [dict(self._needs.labels)] * self._concurrency if self._needs.labels else None
+        request_resources(bundles=[bundle] * self._concurrency, bundle_label_selectors=labels)
+
+    def close(self) -> None:
+        """Take the request back: it would outlive the job."""
+        if self._requested:
+            from ray.autoscaler.sdk import request_resources
+
+            request_resources(bundles=[])
+
+
+def can_grow(needs: WorkerNeeds) -> bool:
+    """Say whether an autoscaler could make room for a worker."""
+    from ray._private.state import state
+
+    try:
+        most = state.get_max_resources_from_cluster_config()
+    except Exception:  # Not known through a client connection.
+        return False
+    return most is not None and all(most.get(name, 0) >= amount for name, amount in needs.resources.items())
+
+
+def describe_end(error: BaseException) -> str:
+    """Say shortly how an actor's call ended."""
+    cause = getattr(error, "cause", None)
+    if cause is not None and not isinstance(cause, str):
+        text = f"{type(cause).__name__}: {cause}" if not isinstance(cause, RuntimeError) else str(cause)
+        if "no connection to" in text:
+            text += (
+                " (workers connect to the driver: see docs/cluster.md for driver_address=, or run the driver on the "
+                "cluster with 'ray job submit')"
+            )
+        return text
+    if "No module named 'leman'" in str(error):
+        return "leman is not installed on the node; install it there, or pass runtime_env to leman.ray_cluster"
+    return _short(error)
+
+
+def _short(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    facts = [line for line in lines if not line.startswith(("class_name", "actor_id", "namespace", "pid:"))]
+    text = " ".join(facts) or type(error).__name__
+    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
