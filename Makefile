@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test bench lint format examples clean
+.PHONY: help demo test bench bench-write lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ test: ## Everything: C++ unit tests, Python tests, crash tests
 bench: ## The figures of bench/results, peers included (about 20 minutes)
 	@tools/bootstrap bench
 	@$(PYTHON_IN_VENV) bench/main_job.py
+
+bench-write: ## How large outputs are written and read: bench/results/write.md (about 8 minutes)
+	@tools/bootstrap
+	@$(PYTHON_IN_VENV) bench/write.py
 
 lint: ## Formatting, static checks, types, and the rules of src/README.md
 	@tools/bootstrap lint

@@ -153,11 +153,10 @@ BackfillSpec SpecFrom(const nb::dict& request) {
 }
 
 nb::dict MetricsDict(const JobMetrics& m) {
-  constexpr double kNsPerSecond = 1e9;
   nb::dict dict;
   VisitMetrics(
       m, [&dict](const char* name, int64_t value) { dict[name] = value; },
-      [&dict](const char* name, int64_t ns) { dict[name] = static_cast<double>(ns) / kNsPerSecond; });
+      [&dict](const char* name, double value) { dict[name] = value; });
   dict["rows_in_hand"] = m.rows_in_hand;
   dict["rows_resumed"] = m.rows_resumed;
   return dict;

@@ -64,7 +64,7 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
   assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
                       file.column_count, file.major_version, file.minor_version};
   assembled.way = WayOf(file.way);
-  assembled.copied_bytes = file.copied_bytes;
+  assembled.bytes = file.bytes;
   return assembled;
 }
 

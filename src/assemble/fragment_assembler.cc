@@ -88,7 +88,9 @@ class Assembly {
     Status linked = LinkFile(checkpoints_.front().path, output_path_);
     if (!linked.ok() && linked.error().kind == ErrorKind::kUnsupported) return CarryOut(plan);
     LEMAN_RETURN_IF_ERROR(linked);
-    return Verify(plan, 0, AssembledFile::Way::kLinked);
+    AssemblyBytes bytes;
+    bytes.linked = plan.size_bytes;
+    return Verify(plan, bytes, AssembledFile::Way::kLinked);
   }
 
   Result<AssembledFile> CarryOut(const AssemblyPlan& plan) {
@@ -100,17 +102,20 @@ class Assembly {
     file_options.cancel = options_.cancel;
     file_options.on_bytes = options_.on_bytes;
     LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, paths, output_path_, file_options));
-    return Verify(plan, assembly.copied_bytes, AssembledFile::Way::kStitched);
+    AssemblyBytes bytes;
+    bytes.reflinked = assembly.shared_bytes;
+    bytes.copied = plan.size_bytes - assembly.shared_bytes;
+    return Verify(plan, bytes, AssembledFile::Way::kStitched);
   }
 
-  Result<AssembledFile> Verify(const AssemblyPlan& plan, int64_t copied_bytes, AssembledFile::Way way) {
+  Result<AssembledFile> Verify(const AssemblyPlan& plan, const AssemblyBytes& bytes, AssembledFile::Way way) {
     AssembledExpectations expected;
     expected.version = plan.version;
     expected.rows = physical_rows_;
     expected.columns = plan.columns;
     expected.pages = plan.pages;
     expected.size_bytes = plan.size_bytes;
-    return Describe(VerifyAssembled(output_path_, expected), way, copied_bytes);
+    return Describe(VerifyAssembled(output_path_, expected), way, bytes);
   }
 
   Result<AssembledFile> Reencode(Reencoder& reencoder, std::string reason) {
@@ -123,14 +128,14 @@ class Assembly {
       return done.error().WithContext("encode again (" + reason + ")");
     }
     LEMAN_ASSIGN_OR_RETURN(AssembledFile assembled,
-                           Describe(VerifyReencoded(output_path_, physical_rows_), AssembledFile::Way::kReencoded, 0));
-    assembled.copied_bytes = assembled.size_bytes;
+                           Describe(VerifyReencoded(output_path_, physical_rows_), AssembledFile::Way::kReencoded, {}));
+    assembled.bytes.reencoded = assembled.size_bytes;
     assembled.reencode_reason = std::move(reason);
     return assembled;
   }
 
   /// A file that failed its verification is not left behind.
-  Result<AssembledFile> Describe(const Result<LanceFile>& verified, AssembledFile::Way way, int64_t copied_bytes) {
+  Result<AssembledFile> Describe(const Result<LanceFile>& verified, AssembledFile::Way way, const AssemblyBytes& bytes) {
     if (!verified.ok()) {
       ::unlink(output_path_.c_str());
       Error error = verified.error();
@@ -142,7 +147,7 @@ class Assembly {
     assembled.path = output_path_;
     assembled.rows = static_cast<int64_t>(verified->descriptor.rows);
     assembled.size_bytes = verified->size_bytes;
-    assembled.copied_bytes = copied_bytes;
+    assembled.bytes = bytes;
     assembled.column_count = static_cast<int32_t>(verified->columns.size());
     assembled.major_version = DataFileVersion(verified->version).major;
     assembled.minor_version = DataFileVersion(verified->version).minor;

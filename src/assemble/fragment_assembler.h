@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/assembly_bytes.h"
 
 namespace leman {
 
@@ -28,7 +29,7 @@ struct AssembledFile {
   std::string path;
   int64_t rows = 0;
   int64_t size_bytes = 0;
-  int64_t copied_bytes = 0;  ///< Written to storage for this: 0 when linked, all of it when encoded again.
+  AssemblyBytes bytes;  ///< All of size_bytes.
   int32_t column_count = 0;  ///< For the table's DataFile: column_indices are 0 to column_count - 1.
   int major_version = 0;     ///< For the table's DataFile, which is not always what the footer says.
   int minor_version = 0;

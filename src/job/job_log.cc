@@ -34,7 +34,7 @@ Json Metrics(const JobMetrics& m, double duration_s) {
   Json json;
   VisitMetrics(
       m, [&json](const char* name, int64_t value) { json[name] = value; },
-      [&json](const char* name, int64_t ns) { json[name] = Seconds(ns); });
+      [&json](const char* name, double value) { json[name] = value; });
   json["rows_checkpointed"] = m.rows_computed + m.rows_resumed;
   json["rows_reused"] = m.rows_resumed;
   json["duration_s"] = duration_s;

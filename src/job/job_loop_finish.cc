@@ -59,7 +59,7 @@ void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembl
   }
   ++metrics_.fragments_assembled;
   metrics_.bytes_assembled += assembled->update.size_bytes;
-  metrics_.bytes_copied += assembled->copied_bytes;
+  metrics_.assembly.Add(assembled->bytes);
   metrics_.fragments_linked += assembled->way == AssemblyWay::kLinked ? 1 : 0;
   metrics_.fragments_stitched += assembled->way == AssemblyWay::kStitched ? 1 : 0;
   metrics_.fragments_reencoded += assembled->way == AssemblyWay::kReencoded ? 1 : 0;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "io/object_store.h"
+#include "model/assembly_bytes.h"
 #include "model/fragment_update.h"
 #include "model/job_state.h"
 #include "model/row_range.h"
@@ -28,7 +29,7 @@ enum class AssemblyWay { kLinked, kStitched, kReencoded };
 struct AssembledFragment {
   FragmentUpdate update;
   AssemblyWay way = AssemblyWay::kStitched;
-  int64_t copied_bytes = 0;
+  AssemblyBytes bytes;
 };
 
 /// Port: makes a fragment's data file of its checkpoints. Called on several threads at once.

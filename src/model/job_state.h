@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "model/assembly_bytes.h"
 #include "model/task_outcome.h"
 
 namespace leman {
@@ -46,7 +47,7 @@ struct JobMetrics {
   int64_t fragments_stitched = 0;   ///< Assembled by copying pages.
   int64_t fragments_reencoded = 0;  ///< Assembled by decoding and encoding again.
   int64_t bytes_assembled = 0;      ///< Size of the data files made.
-  int64_t bytes_copied = 0;         ///< Bytes written by assembly.
+  AssemblyBytes assembly;           ///< How they came to their place.
   int64_t commits = 0;
   int64_t retries = 0;
   int64_t worker_deaths = 0;
@@ -55,12 +56,20 @@ struct JobMetrics {
   int64_t commit_ns = 0;
   int64_t plan_ns = 0;
   WorkTimes work;
+
+  /// To storage, by checkpoints and by assembly.
+  [[nodiscard]] int64_t bytes_written() const { return checkpoint_bytes + assembly.written(); }
+  /// bytes_written over the size of the data files made; 0 before there is one.
+  [[nodiscard]] double write_amplification() const {
+    return bytes_assembled > 0 ? static_cast<double>(bytes_written()) / static_cast<double>(bytes_assembled) : 0.0;
+  }
 };
 
-/// Calls `count(name, n)` or `nanoseconds(name, ns)` for each metric that has one name everywhere: in the job's record
-/// and in its result.
-template <typename Count, typename Nanoseconds>
-void VisitMetrics(const JobMetrics& m, const Count& count, const Nanoseconds& nanoseconds) {
+/// Calls `count(name, integer)` or `real(name, double)` for each metric that has one name everywhere: in the job's
+/// record and in its result.
+template <typename Count, typename Real>
+void VisitMetrics(const JobMetrics& m, const Count& count, const Real& real) {
+  const auto nanoseconds = [&real](const char* name, int64_t ns) { real(name, static_cast<double>(ns) / 1e9); };
   count("rows_total", m.rows_total);
   count("rows_computed", m.rows_computed);
   count("rows_skipped", m.rows_skipped);
@@ -74,7 +83,13 @@ void VisitMetrics(const JobMetrics& m, const Count& count, const Nanoseconds& na
   count("checkpoints", m.checkpoints_written);
   count("checkpoint_bytes", m.checkpoint_bytes);
   count("bytes_assembled", m.bytes_assembled);
-  count("bytes_copied", m.bytes_copied);
+  count("bytes_placed", m.assembly.placed);
+  count("bytes_linked", m.assembly.linked);
+  count("bytes_reflinked", m.assembly.reflinked);
+  count("bytes_copied", m.assembly.copied);
+  count("bytes_reencoded", m.assembly.reencoded);
+  count("bytes_written", m.bytes_written());
+  real("write_amplification", m.write_amplification());
   count("bytes_read", m.work.bytes_read);
   count("tasks_total", m.tasks_total);
   count("tasks_done", m.tasks_done);

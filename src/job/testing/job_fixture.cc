@@ -28,7 +28,7 @@ Result<AssembledFragment> ConcatenatingAssembler::Assemble(int64_t fragment_id, 
   assembled.update.fragment_id = fragment_id;
   assembled.update.rows = physical_rows;
   assembled.update.file_name = file_name;
-  assembled.update.size_bytes = assembled.copied_bytes = static_cast<int64_t>(text.size());
+  assembled.update.size_bytes = assembled.bytes.copied = static_cast<int64_t>(text.size());
   return assembled;
 }
 

@@ -46,7 +46,7 @@ Result<std::string> Stitch(const std::vector<std::string>& words) {
   LEMAN_ASSIGN_OR_RETURN(const AssembledFile file,
                          AssembleFragment(checkpoints, std::stoll(words[2]), words[1], reencoder, options));
   std::ostringstream out;
-  out << WayName(file.way) << '\t' << file.rows << '\t' << file.size_bytes << '\t' << file.copied_bytes << '\t'
+  out << WayName(file.way) << '\t' << file.rows << '\t' << file.size_bytes << '\t' << file.bytes.written() << '\t'
       << file.column_count << '\t' << file.major_version << '\t' << file.minor_version;
   return out.str();
 }

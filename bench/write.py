@@ -1,0 +1,265 @@
+"""`make bench-write`: large outputs and what becomes of them; see `--help`. Results go to bench/results/."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import measure
+import report
+import write_functions
+import write_reading
+from report import Target
+from write_functions import WORKS, Work
+
+HERE = Path(__file__).resolve().parent
+WORK_FOLDER = HERE.parent / ".bench" / "write"
+CONFIGURATIONS = {
+    "leman-1": "Leman, 1 fragment, concurrency=2",
+    "leman-8": "Leman, 8 fragments, concurrency=2",
+    "bare-plain": "bare loop, 2 processes, plain files",
+    "bare-lance": "bare loop, 2 processes, Lance files",
+}
+
+
+def _environment(clock: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONWARNINGS": "ignore",
+        "RUST_LOG": "error",
+        "LEMAN_BENCH_CLOCK": str(clock),
+    }
+
+
+def _fresh_folder() -> Path:
+    shutil.rmtree(WORK_FOLDER, ignore_errors=True)
+    WORK_FOLDER.mkdir(parents=True)
+    (WORK_FOLDER / "clock").mkdir()
+    os.sync()
+    return WORK_FOLDER
+
+
+def _make_table(folder: Path, rows: int, fragments: int) -> Path:
+    import lance
+    import pyarrow as pa
+
+    path = folder / "t.lance"
+    lance.write_dataset(pa.table({"x": range(rows)}), path, max_rows_per_file=-(-rows // fragments))
+    return path
+
+
+def _output_files(table: Path) -> list[Path]:
+    return [path for path in (table / "data").iterdir() if path.name.startswith("leman-")]
+
+
+def _copy_seconds(files: list[Path]) -> float:
+    target = WORK_FOLDER / "copy"
+    target.mkdir()
+    start = time.perf_counter()
+    subprocess.run(["cp", "--reflink=never", *map(str, files), str(target)], check=True)
+    return time.perf_counter() - start
+
+
+def _check(work: Work, table: Path) -> None:
+    import lance
+
+    dataset = lance.dataset(table)
+    assert dataset.count_rows("y IS NULL") == 0, "some rows are null"
+    assert dataset.count_rows() == work.rows
+    if work.scalar:
+        for row in (0, work.rows // 3, work.rows - 1):
+            assert dataset.take([row], columns=["y"]).column("y")[0].as_py() == work.function(row), (
+                f"row {row} is wrong"
+            )
+
+
+def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
+    """One whole process, and what it left."""
+    folder = _fresh_folder()
+    kind, _, how = who.partition("-")
+    if kind == "bare":
+        line = [sys.executable, str(HERE / "peers/write_bare.py"), work.name, str(work.rows), str(folder), how]
+        run = measure.run(line, environment=_environment(folder / "clock"))
+        if run.exit_code:
+            raise RuntimeError(run.output[-2000:])
+        return {"seconds": run.seconds}
+    table = _make_table(folder, work.rows, int(how))
+    line = [sys.executable, str(HERE / "peers/write_with_leman.py"), work.name, str(table)]
+    run = measure.run(line, environment=_environment(folder / "clock"))
+    if run.exit_code:
+        raise RuntimeError(run.output[-2000:])
+    said = json.loads(next(text for text in run.output.splitlines() if text.startswith("{")))
+    committed_at = max(path.stat().st_mtime for path in (table / "_versions").iterdir())
+    files = _output_files(table)
+    result = {
+        "seconds": run.seconds,
+        "tail_s": committed_at - write_functions.last_call(folder / "clock"),
+        "cp_s": _copy_seconds(files),
+        "output_bytes": sum(path.stat().st_size for path in files),
+        "metrics": said["metrics"],
+    }
+    if check:
+        _check(work, table)
+    return result
+
+
+def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
+    """All configurations of one work, taking turns."""
+    print(f"\n{work.title}", flush=True)
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in who}
+    for number in range(runs):
+        for name in who:
+            results[name].append(run_once(work, name, check=number == 0))
+    for name in who:
+        last = results[name][-1]
+        more = f"  tail {last['tail_s']:.2f} s, cp {last['cp_s']:.2f} s" if "tail_s" in last else ""
+        print(f"  {CONFIGURATIONS[name]:38} {_best(results[name], 'seconds'):7.2f} s{more}", flush=True)
+    return {"work": work.name, "title": work.title, "runs": results}
+
+
+def _best(runs: list[dict[str, Any]], name: str) -> float:
+    return min(run[name] for run in runs)
+
+
+def _copied(run: dict[str, Any]) -> bool:
+    return run["metrics"]["bytes_copied"] + run["metrics"]["bytes_reencoded"] > run["output_bytes"] // 10
+
+
+def targets_of(result: dict[str, Any]) -> list[Target]:
+    """The figures of one work."""
+    runs = result["runs"]
+    ours = runs.get("leman-1", [])
+    if not ours:
+        return []
+    name = result["work"]
+    best = _best(ours, "seconds")
+    targets = []
+    if "leman-8" in runs:
+        ratio = best / _best(runs["leman-8"], "seconds")
+        targets.append(Target(f"{name}: 1 fragment against 8", 1.25, "×", ratio))
+    if "bare-plain" in runs:
+        ratio = best / _best(runs["bare-plain"], "seconds")
+        targets.append(Target(f"{name}: against the bare program, plain files", 1.3, "×", ratio))
+    if any(_copied(run) for run in ours):
+        ratio = min(run["tail_s"] / run["cp_s"] for run in ours)
+        targets.append(Target(f"{name}: tail of what is copied, against cp", 1.5, "×", ratio))
+    else:
+        targets.append(Target(f"{name}: tail of what is written once", 0.3, "s", _best(ours, "tail_s")))
+    amplification = max(run["metrics"]["write_amplification"] for run in ours)
+    limit = 1.05 if name == "blobs" else 2.1
+    targets.append(Target(f"{name}: bytes written / bytes of the data files", limit, "×", amplification))
+    return targets
+
+
+def targets_of_reading(row: dict[str, Any]) -> list[Target]:
+    """The figures of one kind of column."""
+    name = row["column"]
+    return [
+        Target(f"{name}: full scan against pylance's own", 1.1, "×", min(row["leman_scan"]) / min(row["pylance_scan"])),
+        Target(f"{name}: random takes, likewise", 1.1, "×", min(row["leman_take"]) / min(row["pylance_take"])),
+        Target(f"{name}: size, likewise", 1.05, "×", row["leman_bytes"] / row["pylance_bytes"]),
+    ]
+
+
+def _work_table(result: dict[str, Any]) -> list[str]:
+    lines = [
+        f"## {result['title']}",
+        "",
+        "| who | runs | min s | median s | tail, min s | cp of the result, min s | written / final bytes |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, runs in result["runs"].items():
+        seconds = [run["seconds"] for run in runs]
+        cells = [CONFIGURATIONS[name], str(len(runs)), f"{min(seconds):.2f}", f"{statistics.median(seconds):.2f}"]
+        if "metrics" in runs[0]:
+            cells += [f"{_best(runs, 'tail_s'):.2f}", f"{_best(runs, 'cp_s'):.2f}"]
+            cells.append(f"{max(run['metrics']['write_amplification'] for run in runs):.2f}")
+        else:
+            cells += ["–", "–", "–"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _reading_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Reading the result with pylance",
+        "",
+        "Leman's column, made of several checkpoints, beside the same values written by pylance in one go.",
+        "",
+        "| column | rows | scan s | pylance's | 1,000 takes s | pylance's | size / pylance's |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        times = [min(row[name]) for name in ("leman_scan", "pylance_scan", "leman_take", "pylance_take")]
+        cells = [row["column"], f"{row['rows']:,}", *(f"{value:.3f}" for value in times)]
+        lines.append("| " + " | ".join([*cells, f"{row['leman_bytes'] / row['pylance_bytes']:.3f}"]) + " |")
+    return [*lines, ""]
+
+
+def markdown(results: dict[str, Any], targets: list[Target]) -> str:
+    """The whole report."""
+    lines = [
+        "# Writing: figures",
+        "",
+        f"Made by `make bench-write` on {results['date']}. Each run is a whole process on a fresh table,",
+        "after a `sync`; configurations take turns. The tail is the time from the last call of the function to the",
+        "commit.",
+        "",
+        *(f"- {name}: {value}" for name, value in results["machine"].items()),
+        "",
+        "| figure | target | measured | |",
+        "|---|---:|---:|---|",
+    ]
+    for target in targets:
+        measured = "–" if target.measured is None else f"{target.measured:.2f}"
+        lines.append(
+            f"| {target.text} | ≤ {target.limit:g} {target.unit} | {measured} {target.unit} | {target.verdict} |"
+        )
+    lines.append("")
+    for result in results["works"]:
+        lines += _work_table(result)
+    if results["reading"]:
+        lines += _reading_table(results["reading"])
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures how Leman writes large outputs, and how the result reads.")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each configuration (default 3)")
+    parser.add_argument("--only", default=",".join([*WORKS, "reading"]), help="parts to run")
+    parser.add_argument("--who", default=",".join(CONFIGURATIONS), help="configurations to run")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
+    arguments = parser.parse_args()
+    only, who = arguments.only.split(","), arguments.who.split(",")
+    measure.adopt_orphans()
+    load_before = os.getloadavg()[0]
+    results: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": report.machine(HERE.parent)}
+    results["works"] = [measure_work(work, arguments.runs, who) for work in WORKS.values() if work.name in only]
+    results["reading"] = write_reading.measure_reading(WORK_FOLDER, 5) if "reading" in only else []
+    shutil.rmtree(WORK_FOLDER, ignore_errors=True)
+    results["machine"]["load average"] = f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    targets = [target for result in results["works"] for target in targets_of(result)]
+    targets += [target for row in results["reading"] for target in targets_of_reading(row)]
+    results["targets"] = [
+        {"text": t.text, "limit": t.limit, "unit": t.unit, "measured": t.measured, "verdict": t.verdict}
+        for t in targets
+    ]  # fmt: skip
+    text = markdown(results, targets)
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "write.md").write_text(text)
+    (arguments.results / "write.json").write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\n{text}\nwritten to {arguments.results / 'write.md'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Whether what Leman wrote reads as fast as what pylance wrote in one go, and is as small: `make bench-write`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+POINT = pa.struct([("x", pa.float64()), ("y", pa.int64()), ("name", pa.string())])
+TAKES = 1_000
+
+
+def _ints(x: pa.Array) -> pa.Array:
+    return pa.array(np.random.default_rng(int(x[0].as_py())).integers(0, 1 << 40, len(x)))
+
+
+def _structs(x: pa.Array) -> pa.Array:
+    random = np.random.default_rng(int(x[0].as_py()))
+    names = pa.array([f"point {value}" for value in random.integers(0, 100_000, len(x))])
+    numbers = pa.array(random.integers(0, 1 << 40, len(x)))
+    return pa.StructArray.from_arrays([pa.array(random.random(len(x))), numbers, names], fields=list(POINT))
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A kind of column, and how it is filled."""
+
+    name: str
+    rows: int
+    type: pa.DataType
+    function: Callable[[Any], Any]
+    scalar: bool = False
+    checkpoint_rows: int | None = None  # So that the result is made of several checkpoints.
+
+
+def columns() -> list[Column]:
+    from write_functions import VECTOR_TYPE, make_blob, make_texts, make_vectors
+
+    return [
+        Column("int64", 10_000_000, pa.int64(), _ints, checkpoint_rows=2_500_000),
+        Column("text of 200 bytes", 1_000_000, pa.string(), make_texts, checkpoint_rows=250_000),
+        Column("384 float32", 300_000, VECTOR_TYPE, make_vectors),
+        Column("1 MB values", 500, pa.binary(), make_blob, scalar=True),
+        Column("struct of float, int, text", 2_000_000, POINT, _structs, checkpoint_rows=500_000),
+    ]
+
+
+def _fill(column: Column, table: Path) -> None:
+    import lance
+
+    import leman
+
+    lance.write_dataset(pa.table({"x": range(column.rows)}), table, max_rows_per_file=column.rows)
+    opened = leman.connect(str(table.parent)).open_table(table.stem)
+    opened.add_columns({"y": (leman.udf(data_type=column.type)(column.function), ["x"])})
+    options = {"checkpoint_size": column.checkpoint_rows} if column.checkpoint_rows else {}
+    opened.backfill("y", concurrency=2, progress=False, **options)
+
+
+def _write_in_one_go(table: Path, source: Path) -> None:
+    import lance
+
+    reader = lance.dataset(source).scanner(columns=["y"], batch_size=10_240, batch_size_bytes=32 << 20).to_reader()
+    lance.write_dataset(reader, table, max_rows_per_file=1 << 40, max_bytes_per_file=1 << 40)
+
+
+def _size_of_column(dataset: Any) -> int:
+    field = dataset.lance_schema.field("y")
+    wanted = set()
+    waiting = [field]
+    while waiting:
+        wanted.add(waiting[-1].id())
+        waiting += waiting.pop().children()
+    files = (file for fragment in dataset.get_fragments() for file in fragment.metadata.files)
+    return sum(file.file_size_bytes for file in files if wanted & set(file.fields))
+
+
+def _seconds(call: Callable[..., Any], *arguments: Any) -> float:
+    start = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - start
+
+
+def _scan(path: Path, scalar: bool) -> None:
+    import lance
+
+    batch_size = 32 if scalar else None
+    for _ in lance.dataset(path).scanner(columns=["y"], batch_size=batch_size).to_batches():
+        pass
+
+
+def _takes(path: Path, rows: int) -> None:
+    import lance
+
+    picks = np.random.default_rng(3).choice(rows, min(TAKES, rows // 2), replace=False)
+    lance.dataset(path).take(np.sort(picks).tolist(), columns=["y"])
+
+
+def measure_reading(folder: Path, runs: int) -> list[dict[str, Any]]:
+    """One row a kind of column: sizes, and the times of both, in seconds, each a list of `runs`."""
+    import lance
+
+    rows = []
+    for column in columns():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        ours, theirs = folder / "leman.lance", folder / "pylance.lance"
+        _fill(column, ours)
+        _write_in_one_go(theirs, ours)
+        result: dict[str, Any] = {"column": column.name, "rows": column.rows}
+        result["leman_bytes"] = _size_of_column(lance.dataset(ours))
+        result["pylance_bytes"] = _size_of_column(lance.dataset(theirs))
+        for what in ("leman_scan", "pylance_scan", "leman_take", "pylance_take"):
+            result[what] = []
+        for run in range(runs + 1):
+            for who, path in (("leman", ours), ("pylance", theirs)):
+                scan = _seconds(_scan, path, column.scalar)
+                take = _seconds(_takes, path, column.rows)
+                if run:  # The first reads the disk.
+                    result[f"{who}_scan"].append(scan)
+                    result[f"{who}_take"].append(take)
+        rows.append(result)
+        print(
+            f"  {column.name:28} scan {min(result['leman_scan']):.3f} s, of {min(result['pylance_scan']):.3f} s; "
+            f"takes {min(result['leman_take']):.3f} s, {min(result['pylance_take']):.3f} s; "
+            f"size x{result['leman_bytes'] / result['pylance_bytes']:.3f}",
+            flush=True,
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return rows
