@@ -135,7 +135,8 @@ class Assembly {
   }
 
   /// A file that failed its verification is not left behind.
-  Result<AssembledFile> Describe(const Result<LanceFile>& verified, AssembledFile::Way way, const AssemblyBytes& bytes) {
+  Result<AssembledFile> Describe(const Result<LanceFile>& verified, AssembledFile::Way way,
+                                 const AssemblyBytes& bytes) {
     if (!verified.ok()) {
       ::unlink(output_path_.c_str());
       Error error = verified.error();

@@ -29,7 +29,7 @@ struct AssembledFile {
   std::string path;
   int64_t rows = 0;
   int64_t size_bytes = 0;
-  AssemblyBytes bytes;  ///< All of size_bytes.
+  AssemblyBytes bytes;       ///< All of size_bytes.
   int32_t column_count = 0;  ///< For the table's DataFile: column_indices are 0 to column_count - 1.
   int major_version = 0;     ///< For the table's DataFile, which is not always what the footer says.
   int minor_version = 0;
