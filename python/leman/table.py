@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,15 @@ class Table:
         return self._current().to_table()
 
     def to_pandas(self) -> Any:
-        """Return the whole table as a pandas DataFrame."""
+        """Return the whole table as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed; Leman itself does not need it.
+        """
+        if importlib.util.find_spec("pandas") is None:
+            raise ImportError("to_pandas() needs pandas: pip install pandas, or use to_arrow()")
         return self.to_arrow().to_pandas()
 
     def checkout(self, version: int | str) -> None:
