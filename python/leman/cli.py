@@ -21,7 +21,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _ENDING = """
 
 \b
-Exit codes: 0 done, 1 job failed, 2 wrong usage, 3 no such table, column or job,
+Exit codes: 0 done, 1 job failed, 2 wrong usage, 3 no such table, column, job or cluster,
 4 function not trusted, 130 cancelled or interrupted.
 """
 

@@ -15,7 +15,7 @@ from .argument_checks import closest
 from .cli_module import import_place
 
 if TYPE_CHECKING:
-    from .cluster import KubeRayCluster, KubeRayJob
+    from .cluster import KubeRayCluster, KubeRayJob, KubernetesApi
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FORM = "expected FILE.py:NAME or MODULE:NAME of a cluster, or a manifest (.yaml, .yml or .json)"
@@ -174,3 +174,146 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"SOURCE {str(path)!r}: it has no metadata.name")
     check_manifest(manifest)
     return manifest
+
+
+def _reach_options(function: _F) -> _F:
+    options = (
+        click.option("--kube-context", metavar="NAME", help="A context of the kubeconfig.  [default: the current one]"),
+        click.option("--in-cluster", is_flag=True, help="Use the service account of the pod that this runs in."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _wait_options(function: _F) -> _F:
+    options = (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=900.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait.",
+        ),
+        click.option("--no-wait", is_flag=True, help="Do not wait."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+_NAMESPACE = click.option("--namespace", "-n", default="leman", show_default=True, help="The Kubernetes namespace.")
+
+
+def _connect(kube_context: str | None, in_cluster: bool, defined: Any = None) -> KubernetesApi:
+    from .cluster import K8sConfigMethod, KubernetesApi
+
+    if in_cluster and kube_context is not None:
+        raise click.UsageError("--in-cluster and --kube-context exclude each other")
+    defined = getattr(defined, "cluster", defined)
+    method = K8sConfigMethod.LOCAL if defined is None or kube_context is not None else defined.config_method
+    return KubernetesApi.connect(K8sConfigMethod.IN_CLUSTER if in_cluster else method, kube_context)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=_is_json())
+
+
+@cluster.command()
+@_common
+@_SOURCE
+@_job_options
+@_reach_options
+@_wait_options
+@click.option("--dry-run", is_flag=True, help="Let the API server check it, and make nothing.")
+def apply(
+    source: str,
+    kube_context: str | None,
+    in_cluster: bool,
+    timeout: float,
+    no_wait: bool,
+    dry_run: bool,
+    **job_options: Any,
+) -> None:
+    """Make a cluster, or with --entrypoint a job, and wait: until the cluster is ready, or the job has ended.
+
+    May be run again: a cluster is changed to what is wanted, and a job that runs already is waited for. --timeout is
+    how long it may take until the cluster is ready, or the job runs; a job may then run as long as it does.
+    """
+    from .cluster import deployment
+
+    manifest, defined = _load_manifest(source, job_options)
+    state = deployment.apply(
+        manifest if defined is None else defined,
+        api=_connect(kube_context, in_cluster, defined),
+        wait=not no_wait,
+        timeout_s=timeout,
+        dry_run=dry_run,
+        follow=deployment.Follow(_say),
+    )
+    if _is_json():
+        cli_output.print_json(state.as_dict())
+    elif not dry_run:
+        print(state)
+
+
+@cluster.command()
+@_common
+@click.argument("name", required=False, metavar="[NAME|raycluster/NAME|rayjob/NAME]")
+@_NAMESPACE
+@_reach_options
+def status(name: str | None, namespace: str, kube_context: str | None, in_cluster: bool) -> None:
+    """Show a cluster or job and what keeps its pods from running, or list all of a namespace."""
+    from .cluster import deployment
+
+    api = _connect(kube_context, in_cluster)
+    if name is None:
+        states = deployment.list_states(namespace, api=api)
+        if _is_json():
+            cli_output.print_json([state.as_dict() for state in states])
+        elif states:
+            header = ("object", "phase", "detail")
+            cli_output.print_rows(header, [(state.reference, state.phase, state.detail or None) for state in states])
+        else:
+            print(f"there are no Ray clusters and jobs in namespace {namespace}")
+        return
+    state, problems = deployment.status(name, namespace, api=api)
+    if _is_json():
+        cli_output.print_json({**state.as_dict(), "problems": problems})
+        return
+    print(state)
+    for line in problems:
+        print(f"  {line}")
+
+
+@cluster.command()
+@_common
+@click.argument("name", metavar="NAME|raycluster/NAME|rayjob/NAME")
+@_NAMESPACE
+@_reach_options
+@_wait_options
+@click.option("--force", is_flag=True, help="Delete what Leman did not make, too.")
+def delete(
+    name: str,
+    namespace: str,
+    kube_context: str | None,
+    in_cluster: bool,
+    timeout: float,
+    no_wait: bool,
+    force: bool,
+) -> None:
+    """Delete a cluster or a job, and wait until its pods are gone. What a job acknowledged stays, in storage."""
+    from .cluster import deployment
+
+    state = deployment.delete(
+        name,
+        namespace,
+        api=_connect(kube_context, in_cluster),
+        wait=not no_wait,
+        timeout_s=timeout,
+        force=force,
+        follow=deployment.Follow(_say),
+    )
+    if _is_json():
+        cli_output.print_json(state.as_dict())

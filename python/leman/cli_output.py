@@ -16,6 +16,7 @@ from .errors import (
     ColumnNotFoundError,
     JobCancelledError,
     JobNotFoundError,
+    KubernetesNotFoundError,
     LemanError,
     TableNotFoundError,
     UntrustedFunctionError,
@@ -34,7 +35,7 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, UntrustedFunctionError):
         return UNTRUSTED
-    if isinstance(error, (TableNotFoundError, ColumnNotFoundError, JobNotFoundError)):
+    if isinstance(error, (TableNotFoundError, ColumnNotFoundError, JobNotFoundError, KubernetesNotFoundError)):
         return NOT_FOUND
     if isinstance(error, LemanError):
         return FAILED

@@ -15,9 +15,12 @@ Defining and rendering need nothing but Leman; YAML and the Kubernetes API need 
 
 from __future__ import annotations
 
+from .deployment import apply, delete, list_states, status
 from .environment import SecretKeyRef
 from .kuberay_cluster import K8sConfigMethod, KubeRayCluster, KubeRayClusterBuilder
 from .kuberay_job import KubeRayJob
+from .kubernetes_api import KubernetesApi
+from .object_state import ObjectState
 from .pod_group import PodSettings, WorkerGroup
 from .worker_builder import CpuWorkerBuilder, GpuWorkerBuilder
 
@@ -28,7 +31,13 @@ __all__ = [
     "KubeRayCluster",
     "KubeRayClusterBuilder",
     "KubeRayJob",
+    "KubernetesApi",
+    "ObjectState",
     "PodSettings",
     "SecretKeyRef",
     "WorkerGroup",
+    "apply",
+    "delete",
+    "list_states",
+    "status",
 ]
