@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .jobs import Job
     from .on_error import Fail, Retry, Skip, fail_fast, retry_all, retry_transient, skip_on_error
+    from .preview import Preview, PreviewRow
     from .ray_executor import RayCluster, ray_cluster
     from .table import Table
     from .user_function import UserFunction, udf
@@ -67,6 +68,7 @@ _HOMES = {
     ),
     "jobs": ("Job",),
     "on_error": ("Fail", "Retry", "Skip", "fail_fast", "retry_all", "retry_transient", "skip_on_error"),
+    "preview": ("Preview", "PreviewRow"),
     "ray_executor": ("RayCluster", "ray_cluster"),
     "table": ("Table",),
     "user_function": ("UserFunction", "udf"),
@@ -88,6 +90,8 @@ __all__ = [
     "JobNotFoundError",
     "JobTimeoutError",
     "LemanError",
+    "Preview",
+    "PreviewRow",
     "RayCluster",
     "Retry",
     "Skip",

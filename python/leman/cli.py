@@ -12,6 +12,7 @@ import click
 from . import __version__, cli_output
 from .cli_cluster import cluster
 from .cli_function import load_named_function
+from .cli_udf import udf_commands
 from .connection import connect, prewarm_workers
 
 if TYPE_CHECKING:
@@ -461,6 +462,8 @@ def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | N
 
 
 cli.add_command(cluster)
+cli.add_command(udf_commands)
+cli.add_command(udf_commands)
 
 
 @cli.command()

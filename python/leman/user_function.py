@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .on_error import Matcher
+    from .preview import Preview
+    from .table import Table
 
 _pickling = threading.local()
 
@@ -149,6 +151,37 @@ class UserFunction:
         if self._local_instance is None:
             self._local_instance = self.instantiate()
         return self._local_instance(*args, **kwargs)
+
+    def preview(
+        self, table: Table, n: int = 10, *, where: str | None = None, input_columns: list[str] | None = None
+    ) -> Preview:
+        """Try the function on a few rows of a table, in this process; nothing is written.
+
+        Parameters
+        ----------
+        table : Table
+            Whose rows to read.
+        n : int
+            Rows to try: the first ones, or the first that ``where`` selects.
+        where : str, optional
+            SQL condition that selects the rows.
+        input_columns : list of str, optional
+            Columns for the arguments in order, as for ``backfill``.
+
+        Returns
+        -------
+        Preview
+            Inputs, outputs, errors and seconds of each row; printing it shows them as a table. A batch function is
+            called once with all rows, and once a row where that fails. ``on_error`` is not applied: every error shows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument is wrong, or a column is missing or does not fit the function's annotation.
+        """
+        from .preview import preview_function
+
+        return preview_function(self, table, n, where=where, input_columns=input_columns)
 
     def __repr__(self) -> str:
         return f"<leman.udf {self.name}({', '.join(a.name for a in self._signature.arguments)}) {self.kind}>"

@@ -1,0 +1,68 @@
+"""The ``leman udf`` commands: looking at functions before a job runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import cli_output
+from .cli_function import load_named_function
+from .connection import connect
+
+
+@click.group("udf")
+def udf_commands() -> None:
+    """Look at functions before a job runs them."""
+
+
+@udf_commands.command("check")
+@click.argument("function", metavar="MODULE:FUNCTION|FILE.py:FUNCTION")
+@click.argument("uri", required=False)
+@click.argument("table", required=False)
+@click.option("-n", "rows", type=click.IntRange(1), default=10, show_default=True, help="Rows to try it on.")
+@click.option("--where", metavar="SQL", help="Try it on rows that this condition selects.")
+@click.option("--input-columns", metavar="a,b,…", help="Columns for the function's arguments in order.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(
+    context: click.Context,
+    function: str,
+    uri: str | None,
+    table: str | None,
+    rows: int,
+    where: str | None,
+    input_columns: str | None,
+    as_json: bool,
+) -> None:
+    """Show what Leman understands of a function, and with URI TABLE try it on the first rows.
+
+    Nothing is written. The exit code is 1 where the function failed on a row.
+    """
+    if (uri is None) != (table is None):
+        raise click.UsageError("give both URI and TABLE, or neither")
+    loaded = load_named_function(function)
+    described: dict[str, Any] = {
+        "name": loaded.name,
+        "kind": loaded.kind,
+        "arguments": list(loaded.arguments),
+        "data_type": str(loaded.data_type),
+        "version": loaded.version,
+    }
+    if not as_json:
+        print(f"{loaded.name}({', '.join(loaded.arguments)}) -> {loaded.data_type}, {loaded.kind}, "
+              f"version {loaded.version}")  # fmt: skip
+    if uri is None or table is None:
+        if as_json:
+            cli_output.print_json(described)
+        return
+    connection = connect(uri)
+    connection.prewarms = False
+    columns = None if input_columns is None else [entry.strip() for entry in input_columns.split(",")]
+    found = loaded.preview(connection.open_table(table), rows, where=where, input_columns=columns)
+    if as_json:
+        cli_output.print_json({**described, "preview": found.as_dict()})
+    else:
+        print(found)
+    if found.errors:
+        context.exit(cli_output.FAILED)
