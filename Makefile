@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test bench bench-write lint format examples clean
+.PHONY: help demo test bench bench-write test-kubernetes lint format examples clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build Leman and run its main job on real texts and pictures
 	@tools/bootstrap demo
@@ -15,6 +15,10 @@ test: ## Everything: C++ unit tests, Python tests, crash tests
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
 	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest
+
+test-kubernetes: ## Clusters on a real Kubernetes API server with KubeRay's operator (builds both once: 7 minutes)
+	@tools/bootstrap kubernetes
+	@$(PYTHON_IN_VENV) -m pytest tests/api_server
 
 bench: ## The figures of bench/results, peers included (about 20 minutes)
 	@tools/bootstrap bench
@@ -37,5 +41,5 @@ examples: ## Run every script in examples/ but the demo
 	@tools/run_examples
 
 clean: ## Remove everything that the commands above made
-	rm -rf build build-* dist .venv .bench demo-data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build build-* dist .venv .bench .kubernetes demo-data .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

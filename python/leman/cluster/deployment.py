@@ -380,18 +380,23 @@ def _wait_until_gone(api: KubernetesApi, state: ObjectState, timeout_s: float, f
     started = follow.clock()
     lines = _Lines(follow)
     while True:
-        left = _what_is_left(api, state)
-        if not left:
-            follow.say(f"{state.reference} is gone")
-            return
-        lines.say([left])
+        try:
+            left = _what_is_left(api, state)
+            if not left:
+                follow.say(f"{state.reference} is gone")
+                return
+            lines.say([left])
+            for event, _ in api.watch(state.kind, state.namespace, state.name, _WINDOW_S):
+                if event == "DELETED":
+                    break
+        except UnreachableError as error:
+            left = f"{error}; trying again"
+            lines.say([left])
+            follow.sleep(_RETRY_S)
         if follow.clock() - started > timeout_s:
             raise KubernetesError(
-                f"{state.reference} is not gone after {timeout_s:g} s: {left}; Kubernetes goes on with it"
+                f"{state.reference} is not gone after {timeout_s:g} s: {left}. Kubernetes goes on with it"
             )
-        for event, _ in api.watch(state.kind, state.namespace, state.name, _WINDOW_S):
-            if event == "DELETED":
-                break
 
 
 def _what_is_left(api: KubernetesApi, state: ObjectState) -> str:
@@ -399,6 +404,8 @@ def _what_is_left(api: KubernetesApi, state: ObjectState) -> str:
         return f"{state.reference} is being deleted"
     try:
         pods = api.pods(state.namespace, state.cluster_name) if state.cluster_name else []
+    except UnreachableError:
+        raise
     except KubernetesError:
-        return ""
+        return ""  # Who may not look at pods need not wait for them.
     return f"{len(pods)} pods are ending" if pods else ""

@@ -367,6 +367,30 @@ def test_delete_waits_until_the_pods_are_gone(fake: FakeApi, said: Said) -> None
         delete("smallest")
 
 
+def test_a_server_that_is_away_during_a_deletion_is_waited_for(fake: FakeApi, said: Said) -> None:
+    fake.statuses = [READY]
+    apply(smallest(), follow=said.follow())
+    fake.pods = [pod("w1")]
+    fake.failures = [("GET", "/pods", 503, failure(503, "away")), ("WATCH", "rayclusters", 504, failure(504, "slow"))]
+
+    class Watched(list[str]):
+        def append(self, line: str) -> None:
+            super().append(line)
+            if "answered 504" in line:
+                fake.pods.clear()
+
+    lines = Watched()
+    delete("smallest", follow=Follow(lines.append, lambda: said.now, said.follow().sleep))
+    assert any("answered 503: away; trying again" in line for line in lines)
+    assert lines[-1] == "raycluster/smallest is gone"
+    fake.pods = [pod("w2")]
+    fake.statuses = [READY]
+    apply(smallest(), follow=said.follow())
+    fake.refused = [("WATCH", "rayclusters", 504, failure(504, "slow"))]
+    with pytest.raises(KubernetesError, match=r"is not gone after 30 s: .*answered 504"):
+        delete("smallest", timeout_s=30, follow=said.follow())
+
+
 def test_what_leman_did_not_make_is_not_deleted_unless_forced(fake: FakeApi, said: Said) -> None:
     key = ("rayclusters", "leman", "theirs")
     fake.put(key, {"kind": "RayCluster", "metadata": {"name": "theirs", "namespace": "leman"}, "spec": {}})
