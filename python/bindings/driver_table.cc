@@ -138,6 +138,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "batch_size", spec.batch_size);
   Read(request, "batch_size_fixed", spec.batch_size_fixed);
   Read(request, "first_call_rows", spec.first_call_rows);
+  Read(request, "rows_in_flight", spec.rows_in_flight);
   Read(request, "input_columns", spec.input_columns);
   Read(request, "checkpoint_rows", spec.checkpoint_rows);
   Read(request, "min_checkpoint_rows", spec.min_checkpoint_rows);

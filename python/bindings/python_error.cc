@@ -24,6 +24,14 @@ std::string TextOf(nb::handle value) {
   return nb::cast<std::string>(nb::steal<nb::str>(text));
 }
 
+// Frames between the engine and the user's function, which tell a user nothing.
+bool IsOurs(const std::string& frame) {
+  for (const char* file : {"/leman/batch_call.py", "/leman/async_call.py", "/asyncio/base_events.py"}) {
+    if (frame.find(file) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Error ErrorOf(const nb::python_error& exception, ErrorKind kind) {
@@ -46,7 +54,7 @@ Error UserErrorOf(nb::python_error& exception, const std::string& function_name)
     std::string frames;
     for (const nb::handle frame : format(exception.traceback())) {
       const auto text = nb::cast<std::string>(frame);
-      if (text.find("/leman/batch_call.py") == std::string::npos) frames += text;
+      if (!IsOurs(text)) frames += text;
     }
     if (frames.size() > kMaxTracebackBytes) frames = frames.substr(0, kMaxTracebackBytes) + "…\n";
     if (!frames.empty()) error.message += "\n" + frames;

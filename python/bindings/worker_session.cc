@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <array>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -187,6 +188,19 @@ class BatchUdf final : public Udf {
   std::vector<SkippedRow> skipped_;
 };
 
+// `policy` has on_row of python/leman/row_policy.py.
+RowAction DecideBy(const nb::object& policy, int64_t row, const UserException& exception) {
+  const nb::object error = nb::borrow(exception.object.get());
+  switch (nb::cast<int>(policy.attr("on_row")(row, error, exception.traceback))) {
+    case 1:
+      return RowAction::kNull;
+    case 2:
+      return RowAction::kRetry;
+    default:
+      return RowAction::kFail;
+  }
+}
+
 class ScalarUdf final : public Udf {
  public:
   /// `policy`: a RowPolicy, or none where every failure fails the job.
@@ -214,19 +228,10 @@ class ScalarUdf final : public Udf {
     }
   }
   std::vector<SkippedRow> TakeSkipped() override { return std::exchange(skipped_, {}); }
+  int64_t TakeNullInputs() override { return caller_->last_counts().null_inputs; }
 
  private:
-  RowAction Decide(int64_t row, const UserException& exception) {
-    const nb::object error = nb::borrow(exception.object.get());
-    switch (nb::cast<int>(policy_.get().attr("on_row")(row, error, exception.traceback))) {
-      case 1:
-        return RowAction::kNull;
-      case 2:
-        return RowAction::kRetry;
-      default:
-        return RowAction::kFail;
-    }
-  }
+  RowAction Decide(int64_t row, const UserException& exception) { return DecideBy(policy_.get(), row, exception); }
 
   std::unique_ptr<ScalarCaller> caller_;
   bool has_policy_;
@@ -234,8 +239,71 @@ class ScalarUdf final : public Udf {
   std::vector<SkippedRow> skipped_;
 };
 
+// An `async def` function: its rows are computed by python/leman/async_call.py, and their values come into Arrow
+// buffers as those of a plain function do, by a caller of a function without arguments that gives the next value.
+class AsyncUdf final : public Udf {
+ public:
+  AsyncUdf(std::shared_ptr<Shared> shared, OwnedSchema inputs, nb::object rows, std::unique_ptr<ScalarCaller> taker)
+      : shared_(std::move(shared)), inputs_(std::move(inputs)), rows_(std::move(rows)), taker_(std::move(taker)) {}
+  ~AsyncUdf() override {
+    const nb::gil_scoped_acquire gil;
+    taker_.reset();
+    shared_.reset();
+  }
+  AsyncUdf(const AsyncUdf&) = delete;
+  AsyncUdf& operator=(const AsyncUdf&) = delete;
+
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
+    const nb::gil_scoped_acquire gil;
+    ArrowArray no_columns{};
+    std::array<const void*, 1> no_buffers{};
+    no_columns.length = inputs.get()->length;
+    no_columns.n_buffers = 1;
+    no_columns.buffers = no_buffers.data();
+    try {
+      const nb::object batch = shared_->exchange.ToRecordBatch(std::move(inputs), *inputs_.get());
+      rows_.get().attr("run")(batch, selected == nullptr ? nb::none() : nb::object(MaskBytes(*selected)));
+      null_inputs_ = nb::cast<int64_t>(rows_.get().attr("null_inputs"));
+      auto result = taker_->Call(
+          no_columns, selected == nullptr ? nullptr : selected->data(), failed_row,
+          [this](int64_t row, const Error&, const UserException& exception) { return Decide(row, exception); });
+      skipped_ = SkippedFrom(rows_.get().attr("take_skipped")());
+      return result;
+    } catch (nb::python_error& exception) {
+      *failed_row = nb::cast<int64_t>(rows_.get().attr("failed_row"));
+      return UserErrorOf(exception, taker_->name());
+    }
+  }
+  std::vector<SkippedRow> TakeSkipped() override { return std::exchange(skipped_, {}); }
+  int64_t TakeNullInputs() override { return null_inputs_; }
+
+ private:
+  RowAction Decide(int64_t row, const UserException& exception) {
+    const RowAction action = DecideBy(rows_.get(), row, exception);
+    if (action == RowAction::kRetry) rows_.get().attr("again")();
+    return action;
+  }
+
+  std::shared_ptr<Shared> shared_;
+  OwnedSchema inputs_;
+  SharedObject rows_;
+  std::unique_ptr<ScalarCaller> taker_;
+  std::vector<SkippedRow> skipped_;
+  int64_t null_inputs_ = 0;
+};
+
+Result<std::unique_ptr<Udf>> MakeAsyncUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs) {
+  const nb::object rows = shared->session.attr("async_function")();
+  const nb::object pyarrow = nb::module_::import_("pyarrow");
+  const OwnedSchema no_columns = ArrowExchange::FromField(pyarrow.attr("schema")(nb::list()));
+  LEMAN_ASSIGN_OR_RETURN(auto taker, ScalarCaller::Make(rows.ptr(), *no_columns.get(), *shared->output_type.get(), {}));
+  return std::unique_ptr<Udf>(std::make_unique<AsyncUdf>(shared, std::move(inputs), rows, std::move(taker)));
+}
+
 Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs) {
-  if (nb::cast<std::string>(shared->session.attr("kind")) != "scalar") {
+  const auto kind = nb::cast<std::string>(shared->session.attr("kind"));
+  if (kind == "async") return MakeAsyncUdf(shared, std::move(inputs));
+  if (kind != "scalar") {
     return std::unique_ptr<Udf>(std::make_unique<BatchUdf>(shared, std::move(inputs)));
   }
   const auto ndarrays = nb::cast<std::vector<bool>>(shared->session.attr("ndarrays"));

@@ -32,6 +32,7 @@ class FunctionOptions:
     max_checkpoint_size: int | None = None
     task_size: int | None = None
     timeout: float | None = None
+    max_in_flight: int | None = None
     on_error: tuple[Matcher, ...] = ()
     field_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     name: str | None = None
@@ -50,7 +51,15 @@ def checked_options(given: Mapping[str, Any]) -> FunctionOptions:
     """
     check.reject_unknown("udf", {name: given[name] for name in given if name not in OPTION_NAMES}, OPTION_NAMES)
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for name in ("batch_size", "checkpoint_size", "min_checkpoint_size", "max_checkpoint_size", "task_size", "memory"):
+    for name in (
+        "batch_size",
+        "checkpoint_size",
+        "min_checkpoint_size",
+        "max_checkpoint_size",
+        "task_size",
+        "memory",
+        "max_in_flight",
+    ):
         if name in values:
             values[name] = check.integer(name, values[name], minimum=1)
     for name in ("num_cpus", "num_gpus"):

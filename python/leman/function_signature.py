@@ -33,11 +33,14 @@ class FunctionSignature:
         Positional arguments in order, without ``self``.
     returns : AnnotatedType or None
         What the return annotation says.
+    is_async : bool
+        Whether a call returns a coroutine.
     """
 
     kind: str
     arguments: tuple[Argument, ...]
     returns: AnnotatedType | None
+    is_async: bool = False
 
 
 def read_signature(name: str, function: Callable[..., Any], *, is_method: bool) -> FunctionSignature:
@@ -48,7 +51,7 @@ def read_signature(name: str, function: Callable[..., Any], *, is_method: bool) 
     TypeError
         Where Leman cannot call such a function; the message says what to change.
     """
-    _refuse_what_is_never_done(name, function)
+    _refuse_generators(name, function)
     parameters = list(inspect.signature(function).parameters.values())
     if is_method:
         parameters = parameters[1:]
@@ -73,16 +76,22 @@ def read_signature(name: str, function: Callable[..., Any], *, is_method: bool) 
     if not arguments:
         raise TypeError(f"function {name!r} takes no argument; it needs at least one, named like the column it reads")
     returns = read_annotation(annotations["return"]) if "return" in annotations else None
-    return FunctionSignature(_kind(name, arguments), tuple(arguments), returns)
-
-
-def _refuse_what_is_never_done(name: str, function: Callable[..., Any]) -> None:
-    if inspect.iscoroutinefunction(function):
+    kind = _kind(name, arguments)
+    is_async = inspect.iscoroutinefunction(function)
+    if is_async and kind != SCALAR:
         raise TypeError(
-            f"function {name!r} is async, which is not supported yet; write a plain def (asyncio.run inside)"
+            f"function {name!r} is async and takes whole batches; write an async function of one row, of which many "
+            "run at the same time (max_in_flight), or a plain def of a batch with asyncio.run inside"
         )
+    return FunctionSignature(kind, tuple(arguments), returns, is_async)
+
+
+def _refuse_generators(name: str, function: Callable[..., Any]) -> None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"function {name!r} is a generator, which is not supported; return one value (or list) a call")
+        raise TypeError(
+            f"function {name!r} is a generator; functions that make several rows of one (chunkers) are not there yet: "
+            "return one value a call, or a list of values for a list column"
+        )
 
 
 def _kind(name: str, arguments: list[Argument]) -> str:

@@ -66,17 +66,24 @@ _ADVICE = {
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedType:
-    """What an annotation says: ``name`` of a type, ``item`` of a list, ``text`` for messages."""
+    """What an annotation says: ``name`` of a type, ``item`` of a list, ``fields`` of a struct, ``text`` for messages.
+
+    ``takes_none`` is whether a null may be passed: not where the annotation names a type and no ``None``.
+    """
 
     name: str
     text: str
     item: AnnotatedType | None = None
+    fields: tuple[tuple[str, AnnotatedType], ...] = ()
+    takes_none: bool = False
 
     @property
     def can_be_output(self) -> bool:
         """Whether an Arrow type follows from the annotation alone."""
         if self.name in ("list", "ndarray"):
             return self.item is not None and self.item.can_be_output
+        if self.name == "struct":
+            return bool(self.fields) and all(field.can_be_output for _, field in self.fields)
         return self.name not in _ADVICE and self.name != "any" and self.name not in _BATCH_CLASSES.values()
 
     @property
@@ -85,6 +92,9 @@ class AnnotatedType:
         deepest = self
         while deepest.item is not None:
             deepest = deepest.item
+        if deepest.name == "struct":
+            open_fields = [name for name, field in deepest.fields if not field.can_be_output]
+            return f'data_type=pa.struct([("{open_fields[0] if open_fields else "label"}", pa.string()), …])'
         return _ADVICE.get(deepest.name, "data_type=pa.float32() (the type of one value of the column)")
 
 
@@ -101,19 +111,57 @@ def read_annotation(annotation: Any) -> AnnotatedType:
         tail = annotation.replace(" ", "").rsplit(".", 1)
         if len(tail) == 2 and tail[0] in ("pa", "pyarrow") and tail[1] in _BATCH_CLASSES:
             return AnnotatedType(_BATCH_CLASSES[tail[1]], text)
-        return AnnotatedType("any", text)
+        return AnnotatedType("any", text, takes_none=True)
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return read_annotation(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        members = [entry for entry in typing.get_args(annotation) if entry is not type(None)]
-        known = read_annotation(members[0]) if len(members) == 1 else AnnotatedType("any", text)
-        return dataclasses.replace(known, text=text)
+        members = [read_annotation(entry) for entry in typing.get_args(annotation) if entry is not type(None)]
+        known = members[0] if len(members) == 1 else AnnotatedType("any", text)
+        has_none = len(members) < len(typing.get_args(annotation))
+        return dataclasses.replace(known, text=text, takes_none=has_none or any(m.takes_none for m in members))
     if origin is typing.Literal:
         kinds = {type(entry) for entry in typing.get_args(annotation)}
         known = read_annotation(kinds.pop()) if len(kinds) == 1 else AnnotatedType("any", text)
-        return dataclasses.replace(known, text=text)
-    return AnnotatedType(_class_name(origin or annotation), text, _item(origin, annotation))
+        return dataclasses.replace(known, text=text, takes_none=None in typing.get_args(annotation))
+    fields = _struct_fields(annotation)
+    if fields is not None:
+        return AnnotatedType("struct", text, fields=fields)
+    name = _class_name(origin or annotation)
+    return AnnotatedType(name, text, _item(origin, annotation), takes_none=name in ("any", "null"))
+
+
+def _struct_fields(cls: Any) -> tuple[tuple[str, AnnotatedType], ...] | None:
+    """Return the fields of a dataclass, NamedTuple or TypedDict in order, and None for anything else."""
+    if not isinstance(cls, type):
+        return None
+    if dataclasses.is_dataclass(cls):
+        names = [field.name for field in dataclasses.fields(cls)]
+    elif issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
+        names = list(cls._fields)
+    elif typing.is_typeddict(cls):
+        names = list(cls.__annotations__)
+    else:
+        return None
+    hints = _field_hints(cls)
+    anything = AnnotatedType("any", "nothing", takes_none=True)
+    return tuple((name, read_annotation(hints[name]) if name in hints else anything) for name in names)
+
+
+def _field_hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except Exception:  # A name under TYPE_CHECKING, or of a function's own scope: the other fields may do.
+        hints = dict(getattr(cls, "__annotations__", {}))
+    scope = dict(vars(sys.modules.get(cls.__module__, builtins)))
+    for name, entry in hints.items():
+        text = entry.__forward_arg__ if isinstance(entry, typing.ForwardRef) else entry
+        if isinstance(text, str):
+            try:
+                hints[name] = eval(text, {"__builtins__": builtins}, scope)
+            except Exception:
+                hints[name] = text
+    return hints
 
 
 def _class_name(cls: Any) -> str:
@@ -182,6 +230,8 @@ def to_arrow(annotated: AnnotatedType) -> pa.DataType:
     if annotated.name in ("list", "ndarray"):
         assert annotated.item is not None
         return pa.list_(to_arrow(annotated.item))
+    if annotated.name == "struct":
+        return pa.struct([pa.field(name, to_arrow(field)) for name, field in annotated.fields])
     units = {
         "bool": pa.bool_(),
         "string": pa.string(),

@@ -114,6 +114,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         raise ValueError(
             f"table {spec.table_uri!r}: backfill of tables on object stores is not there yet; use a local path"
         )
+    rows_in_flight = spec.udf.max_in_flight if getattr(spec.udf, "is_async", False) else 1
     fixed = spec.batch_size if spec.checkpoint_rows is not None and spec.checkpoint_rows == spec.batch_size else None
     return {
         "job_id": spec.job_id,
@@ -134,7 +135,8 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "task_shuffle_diversity": spec.task_shuffle_diversity,
         "batch_size": spec.batch_size,
         "batch_size_fixed": fixed is not None,
-        "first_call_rows": 1 if spec.udf.kind == "scalar" else 32,
+        "first_call_rows": rows_in_flight if spec.udf.kind == "scalar" else 32,
+        "rows_in_flight": rows_in_flight,
         "input_columns": len(spec.input_columns),
         "checkpoint_rows": spec.checkpoint_rows,
         "min_checkpoint_rows": spec.min_checkpoint_rows,

@@ -22,6 +22,7 @@ from .row_policy import RowPolicy
 from .user_function import restore
 
 if TYPE_CHECKING:
+    from .async_call import AsyncFunction
     from .backfill_spec import BackfillSpec
 
 # Rows of images or texts can be large: what Lance reads ahead is bounded by bytes, not only by rows.
@@ -78,16 +79,18 @@ class WorkerSession:
         self._fragments: dict[int, lance.LanceFragment] = {}
         self.function = restore(job["function"])
         self.callable = self.function.instantiate()
-        self.kind: str = self.function.kind
+        self.kind: str = "async" if self.function.is_async else self.function.kind
+        self._async_threads = 0
         self.output_field: pa.Field = job["output_field"]
         self.skip_null, self.ndarrays = self._argument_forms()
         self.input_schema = self._input_schema()
 
     def _argument_forms(self) -> tuple[list[bool], list[bool]]:
-        if self.kind != "scalar":
+        if self.kind not in ("scalar", "async"):
             return [], []
         bound = self.function.bind(self._job["inputs"])
-        return [False for _ in bound], [argument.name in self.function.ndarray_arguments for _, argument in bound]
+        skip_null = [argument.annotated is not None and not argument.annotated.takes_none for _, argument in bound]
+        return skip_null, [argument.name in self.function.ndarray_arguments for _, argument in bound]
 
     def _input_schema(self) -> pa.Schema:
         projection = self._projection("")
@@ -108,6 +111,24 @@ class WorkerSession:
     def batch_function(self) -> BatchFunction:
         """Return what the engine calls for functions on whole batches."""
         return BatchFunction(self.function.name, self.kind, self.callable, self.output_field.type, self.row_policy())
+
+    def async_function(self) -> AsyncFunction:
+        """Return what the engine calls for ``async def`` functions; each thread has its own, with its event loop.
+
+        An instance of a class belongs to one thread, too: what it opens belongs to its thread's event loop.
+        """
+        from .async_call import AsyncFunction
+
+        self._async_threads += 1
+        function = self.callable if self._async_threads == 1 else self.function.instantiate()
+        return AsyncFunction(
+            self.function.name,
+            function,
+            self.row_policy(),
+            self.function.max_in_flight,
+            self.skip_null,
+            self.ndarrays,
+        )
 
     def row_policy(self) -> RowPolicy:
         """Return what one thread does about failing rows."""

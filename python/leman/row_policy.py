@@ -36,7 +36,7 @@ class RowPolicy:
 
     def __init__(self, matchers: Sequence[Matcher], pause: Callable[[float], None] = time.sleep) -> None:
         self._matchers = tuple(matchers)
-        self._pause = pause
+        self.pause = pause
         self._attempts: dict[int, int] = {}
         self._skipped: list[SkippedRow] = []
 
@@ -54,7 +54,7 @@ class RowPolicy:
                 continue
             if isinstance(matcher, Retry):
                 if attempt < matcher.max_attempts:
-                    self._pause(pause_s(matcher.backoff, attempt))
+                    self.pause(pause_s(matcher.backoff, attempt))
                     return RETRY
                 continue
             if isinstance(matcher, Skip):
@@ -156,6 +156,6 @@ def _trace(error: BaseException) -> str:
     frames: list[Any] = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.endswith(("leman/batch_call.py", "leman/row_policy.py"))
+        if not frame.filename.endswith(("leman/batch_call.py", "leman/async_call.py", "leman/row_policy.py"))
     ]
     return "".join(traceback.format_list(frames))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .table import Table
 
 _pickling = threading.local()
+_DEFAULT_MAX_IN_FLIGHT = 64
 
 
 class UserFunction:
@@ -70,12 +71,15 @@ class UserFunction:
         self.max_checkpoint_size: int | None = options.max_checkpoint_size
         self.task_size: int | None = options.task_size
         self.timeout: float | None = options.timeout
+        self.is_async: bool = self._signature.is_async
+        self.max_in_flight: int = options.max_in_flight or _DEFAULT_MAX_IN_FLIGHT
         self.on_error: tuple[Matcher, ...] = options.on_error
         self.field_metadata: Mapping[str, str] = options.field_metadata
         self._data_type = options.data_type
         self._version = options.version
         self._local_instance: Callable[..., Any] | None = None
         self._check_output()
+        self._check_async(target)
         if self.input_columns is not None:
             self.bind(self.input_columns)
 
@@ -142,8 +146,8 @@ class UserFunction:
         positional, keywords = self._constructor_arguments or ((), {})
         instance: Callable[..., Any] = self._target(*positional, **keywords)
         setup = getattr(instance, "setup", None)
-        if callable(setup):
-            setup()
+        if callable(setup) and not inspect.iscoroutinefunction(setup):
+            setup()  # An async one is awaited on the event loop that the calls run on.
         return instance
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -208,6 +212,20 @@ class UserFunction:
             raise TypeError(
                 f"function {self.name!r}: no Arrow type follows from its return annotation {returns.text!r}; "
                 f"write @leman.udf({returns.advice})"
+            )
+
+    def _check_async(self, target: Callable[..., Any] | type) -> None:
+        if self.is_async:
+            return
+        if self.options.max_in_flight is not None:
+            raise ValueError(
+                f"max_in_flight={self.options.max_in_flight}: only for async functions, and {self.name!r} is a plain "
+                "def; write async def, or use intra_applier_concurrency (threads) of backfill"
+            )
+        if inspect.iscoroutinefunction(getattr(target, "setup", None)):
+            raise TypeError(
+                f"class {self.name!r} has an async setup(), but its __call__ is a plain def, so there is no event loop "
+                "to run it on; make both async, or neither"
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -322,6 +340,7 @@ def udf(
     max_checkpoint_size: int | None = None,
     task_size: int | None = None,
     timeout: float | datetime.timedelta | None = None,
+    max_in_flight: int | None = None,
     on_error: Matcher | list[Matcher] | tuple[Matcher, ...] | None = None,
     field_metadata: Mapping[str, str] | None = None,
     name: str | None = None,
@@ -355,6 +374,8 @@ def udf(function: Any = None, /, **options: Any) -> Any:
         Rows of a task.
     timeout : float or timedelta, optional
         Seconds that one call may take.
+    max_in_flight : int, optional
+        For ``async def``: rows that one thread works on at the same time; 64 by default.
     on_error : matcher or list of matchers, optional
         What to do when the function raises: ``Retry``, ``Skip``, ``Fail``; first match wins.
     field_metadata : dict of str to str, optional

@@ -164,6 +164,7 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     }
     return computed.error();
   }
+  run.times.null_inputs += ports_.udf.TakeNullInputs();
   for (SkippedRow& row : ports_.udf.TakeSkipped()) {
     row.fragment_id = run.current_piece().fragment_id;
     row.row += run.current_piece().start + run.piece_row;

@@ -216,6 +216,17 @@ TEST(BatchCutter, KeepsLargeOutputsWithinTheirMemory) {
   EXPECT_LE(cutter.NextCallRows(), 32);
 }
 
+TEST(BatchCutter, KeepsAllPlacesOfConcurrentRowsFull) {
+  CutOptions options;
+  options.first_call_rows = options.rows_in_flight = 100;
+  BatchCutter cutter(options);
+  EXPECT_EQ(cutter.NextCallRows(), 100);
+  cutter.OnCall(100, 10'000'000'000, 100);  // slow rows: still more than there are places
+  EXPECT_EQ(cutter.NextCallRows(), 400);
+  cutter.OnCall(400, 10'000'000'000, int64_t{400} << 20);  // large rows: as many as there are places
+  EXPECT_EQ(cutter.NextCallRows(), 100);
+}
+
 TEST(BatchCutter, CutsAfterTimeOrVeryManyBytes) {
   BatchCutter cutter(CutOptions{});
   cutter.OnCall(100, 4'900'000'000, 200 << 20);

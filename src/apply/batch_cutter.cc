@@ -27,9 +27,11 @@ void BatchCutter::OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes) {
   const double per_row_ns = static_cast<double>(std::max<int64_t>(elapsed_ns, 1)) / static_cast<double>(rows);
   const double per_row_bytes = static_cast<double>(std::max<int64_t>(bytes, 1)) / static_cast<double>(rows);
   double wanted = static_cast<double>(options_.target_call_ns) / per_row_ns;
+  const int64_t in_flight = std::max<int64_t>(options_.rows_in_flight, 1);
+  if (in_flight > 1) wanted = std::max(wanted, static_cast<double>(4 * in_flight));
   wanted = std::min(wanted, static_cast<double>(options_.max_call_bytes) / per_row_bytes);
   wanted = std::min(wanted, static_cast<double>(rows * kMaxGrowth));
-  call_rows_ = std::clamp<int64_t>(static_cast<int64_t>(wanted), 1, options_.batch_rows);
+  call_rows_ = std::min(std::max(static_cast<int64_t>(wanted), in_flight), options_.batch_rows);
 }
 
 bool BatchCutter::CheckpointDue() const {

@@ -10,6 +10,9 @@ struct CutOptions {
   int64_t batch_rows = 10240;     ///< Upper bound on the rows of a call.
   bool batch_rows_fixed = false;  ///< The caller chose batch_rows: every call gets them.
   int64_t first_call_rows = 1;    ///< Where they adapt: rows of the first call, so that a slow function shows life.
+  /// Rows that a call works on at the same time. With more than one, a call never has fewer, and four times as many
+  /// unless they are large: its last rows leave the others' places empty.
+  int64_t rows_in_flight = 1;
   int64_t target_call_ns = 250'000'000;
   int64_t max_call_bytes = 32 << 20;
   std::optional<int64_t> checkpoint_rows;  ///< Cut exactly here (S9); else by time and bytes.

@@ -24,6 +24,8 @@ class Udf {
   /// The rows that the last Apply left null because they failed; `row` counts from the batch's first, the fragment is
   /// left open.
   virtual std::vector<SkippedRow> TakeSkipped() { return {}; }
+  /// How many rows the last Apply left null without a call, since an argument that takes no null was null.
+  virtual int64_t TakeNullInputs() { return 0; }
 };
 
 class ArrayMerger {

@@ -55,6 +55,7 @@ void JobLoop::Welcome(WorkerId id, int fd, int64_t pid) {
   setup.batch_rows = spec_.checkpoint_rows ? std::min(spec_.batch_size, *spec_.checkpoint_rows) : spec_.batch_size;
   setup.batch_rows_fixed = spec_.batch_size_fixed;
   setup.first_call_rows = spec_.first_call_rows;
+  setup.rows_in_flight = spec_.rows_in_flight;
   setup.checkpoint_rows = spec_.checkpoint_rows;
   setup.min_checkpoint_rows = spec_.min_checkpoint_rows;
   setup.max_checkpoint_rows = spec_.max_checkpoint_rows;

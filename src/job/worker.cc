@@ -88,6 +88,7 @@ CutOptions CutOf(const SetupMessage& setup) {
   cut.batch_rows = setup.batch_rows;
   cut.batch_rows_fixed = setup.batch_rows_fixed;
   cut.first_call_rows = setup.first_call_rows;
+  cut.rows_in_flight = setup.rows_in_flight;
   cut.checkpoint_rows = setup.checkpoint_rows;
   cut.min_checkpoint_rows = setup.min_checkpoint_rows;
   cut.max_checkpoint_rows = setup.max_checkpoint_rows;

@@ -30,6 +30,7 @@ struct BackfillSpec {
   int64_t batch_size = 10240;
   bool batch_size_fixed = false;  ///< The caller chose `batch_size`: every call gets exactly that many rows.
   int64_t first_call_rows = 1;    ///< Where batches adapt: rows of the first call.
+  int64_t rows_in_flight = 1;     ///< Rows that one call of the function works on at the same time.
   int64_t input_columns = 0;      ///< How many columns the function reads.
   std::optional<int64_t> checkpoint_rows;
   std::optional<int64_t> min_checkpoint_rows;

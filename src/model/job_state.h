@@ -98,6 +98,7 @@ void VisitMetrics(const JobMetrics& m, const Count& count, const Real& real) {
   count("worker_deaths", m.worker_deaths);
   count("commits", m.commits);
   count("udf_calls", m.work.udf_calls);
+  count("rows_null_input", m.work.null_inputs);
   nanoseconds("read_s", m.work.read_ns);
   nanoseconds("udf_s", m.work.udf_ns);
   nanoseconds("checkpoint_s", m.work.write_ns);

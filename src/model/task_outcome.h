@@ -18,6 +18,7 @@ struct WorkTimes {
   int64_t write_ns = 0;
   int64_t udf_calls = 0;
   int64_t bytes_read = 0;
+  int64_t null_inputs = 0;  ///< Rows left null without a call: an argument that takes no null was null.
 
   void Add(const WorkTimes& other) {
     read_ns += other.read_ns;
@@ -25,6 +26,7 @@ struct WorkTimes {
     write_ns += other.write_ns;
     udf_calls += other.udf_calls;
     bytes_read += other.bytes_read;
+    null_inputs += other.null_inputs;
   }
 };
 

@@ -48,6 +48,7 @@ void Put(Encoder& out, const WorkTimes& times) {
   out.Int(times.write_ns);
   out.Int(times.udf_calls);
   out.Int(times.bytes_read);
+  out.Int(times.null_inputs);
 }
 
 WorkTimes TakeTimes(Decoder& in) {
@@ -57,6 +58,7 @@ WorkTimes TakeTimes(Decoder& in) {
   times.write_ns = in.Int();
   times.udf_calls = in.Int();
   times.bytes_read = in.Int();
+  times.null_inputs = in.Int();
   return times;
 }
 
@@ -105,6 +107,7 @@ void Encode(Encoder& out, const SetupMessage& m) {
   out.Int(m.batch_rows);
   out.Flag(m.batch_rows_fixed);
   out.Int(m.first_call_rows);
+  out.Int(m.rows_in_flight);
   Put(out, m.checkpoint_rows);
   Put(out, m.min_checkpoint_rows);
   Put(out, m.max_checkpoint_rows);
@@ -124,6 +127,7 @@ void Decode(Decoder& in, SetupMessage& m) {
   m.batch_rows = in.Int();
   m.batch_rows_fixed = in.Flag();
   m.first_call_rows = in.Int();
+  m.rows_in_flight = in.Int();
   m.checkpoint_rows = TakeOptional(in);
   m.min_checkpoint_rows = TakeOptional(in);
   m.max_checkpoint_rows = TakeOptional(in);

@@ -30,6 +30,7 @@ struct SetupMessage {
   int64_t batch_rows = 0;
   bool batch_rows_fixed = false;
   int64_t first_call_rows = 1;
+  int64_t rows_in_flight = 1;
   std::optional<int64_t> checkpoint_rows;
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;

@@ -40,11 +40,13 @@ TEST(Message, AssignSurvivesTheWire) {
 TEST(Message, SetupSurvivesTheWire) {
   SetupMessage sent;
   sent.name = "w";
+  sent.rows_in_flight = 64;
   sent.checkpoint_rows = 7;
   sent.beat_ns = 11;
   sent.lease_ns = 12;
   sent.host_payload = std::string("\0pickle\xff", 8);
   const auto got = std::get<SetupMessage>(RoundTrip(sent));
+  EXPECT_EQ(got.rows_in_flight, 64);
   EXPECT_EQ(got.checkpoint_rows, 7);
   EXPECT_FALSE(got.min_checkpoint_rows.has_value());
   EXPECT_EQ(got.beat_ns, 11);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import datetime
+import typing
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -215,18 +217,98 @@ def test_a_wrong_option_is_named_with_its_value_and_what_was_expected(
     assert message in str(caught.value)
 
 
-def test_async_functions_and_generators_are_refused() -> None:
-    with pytest.raises(TypeError, match="'f' is async"):
-
-        @leman.udf
-        async def f(x: int) -> int:
-            return x
-
-    with pytest.raises(TypeError, match="'g' is a generator"):
+def test_generators_are_refused_as_the_chunkers_that_are_not_there_yet() -> None:
+    with pytest.raises(TypeError, match=r"'g' is a generator; .*chunkers\) are not there yet"):
 
         @leman.udf
         def g(x: int) -> int:
             yield x
+
+    with pytest.raises(TypeError, match=r"'h' is a generator"):
+
+        @leman.udf
+        async def h(x: int) -> int:
+            yield x
+
+
+def test_an_async_function_is_of_one_row() -> None:
+    @leman.udf(max_in_flight=5)
+    async def f(x: int) -> int:
+        return x
+
+    assert (f.kind, f.is_async, f.max_in_flight) == ("scalar", True, 5)
+    with pytest.raises(TypeError, match="'g' is async and takes whole batches; write an async function of one row"):
+
+        @leman.udf(data_type=pa.int64())
+        async def g(x: pa.Array) -> pa.Array:
+            return x
+
+    with pytest.raises(ValueError, match="max_in_flight=5: only for async functions, and 'h' is a plain def"):
+
+        @leman.udf(max_in_flight=5)
+        def h(x: int) -> int:
+            return x
+
+
+def test_a_class_is_async_as_a_whole() -> None:
+    @leman.udf
+    class Mixed:
+        async def setup(self) -> None: ...
+
+        def __call__(self, x: int) -> int:
+            return x
+
+    with pytest.raises(TypeError, match=r"'Mixed' has an async setup\(\), but its __call__ is a plain def"):
+        Mixed()
+
+
+class Box(typing.NamedTuple):
+    width: int
+    label: str | None
+
+
+@dataclasses.dataclass
+class Seen:
+    box: Box
+    scores: list[float]
+
+
+class Row(typing.TypedDict):
+    n: np.int32
+    box: Seen
+
+
+BOX = pa.struct([("width", pa.int64()), ("label", pa.string())])
+SEEN = pa.struct([("box", BOX), ("scores", pa.list_(pa.float64()))])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (Box, BOX),
+        (Seen | None, SEEN),
+        (list[Box], pa.list_(BOX)),
+        (Row, pa.struct([("n", pa.int32()), ("box", SEEN)])),
+    ],
+)
+def test_a_struct_follows_from_a_class_with_fields(annotation: Any, expected: pa.DataType) -> None:
+    def f(x: int): ...
+
+    f.__annotations__["return"] = annotation
+    assert leman.udf(f).data_type == expected
+
+
+def test_a_field_without_a_type_says_what_to_write() -> None:
+    @dataclasses.dataclass
+    class Odd:
+        a: int
+        price: decimal.Decimal
+
+    def f(x: int): ...
+
+    f.__annotations__["return"] = Odd
+    with pytest.raises(TypeError, match=r'data_type=pa.struct\(\[\("price", '):
+        leman.udf(f)
 
 
 def test_signatures_that_columns_cannot_be_bound_to_are_refused() -> None:
