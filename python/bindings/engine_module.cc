@@ -13,6 +13,7 @@
 #include "job/local_worker_pool.h"
 #include "plan/plan_printer.h"
 #include "remote_workers.h"
+#include "value_conversion.h"
 #include "worker_session.h"
 
 namespace nb = nanobind;
@@ -113,6 +114,7 @@ NB_MODULE(_engine, m) {
   m.def("run_backfill", &leman::python::RunBackfillFromPython, nb::arg("request"), nb::arg("host"),
         nb::arg("control_fd"), nb::arg("remote") = nb::none());
   m.def("plan_backfill", &leman::python::PlanBackfillFromPython);
+  m.def("array_of_results", &leman::python::ArrayOfResults);
   m.def("serve_worker", &leman::python::ServeWorkerFromPython);
   m.def("serve_remote_worker", &leman::python::ServeRemoteWorker);
   leman::python::BindCleanup(m);

@@ -463,7 +463,6 @@ def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | N
 
 cli.add_command(cluster)
 cli.add_command(udf_commands)
-cli.add_command(udf_commands)
 
 
 @cli.command()

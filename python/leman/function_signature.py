@@ -20,6 +20,11 @@ class Argument:
     has_default: bool
     annotated: AnnotatedType | None
 
+    @property
+    def takes_none(self) -> bool:
+        """Whether a null may be passed: not where the annotation names a type and no ``None``."""
+        return self.annotated is None or self.annotated.takes_none
+
 
 @dataclasses.dataclass(frozen=True)
 class FunctionSignature:

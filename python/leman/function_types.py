@@ -137,8 +137,8 @@ def _struct_fields(cls: Any) -> tuple[tuple[str, AnnotatedType], ...] | None:
         return None
     if dataclasses.is_dataclass(cls):
         names = [field.name for field in dataclasses.fields(cls)]
-    elif issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
-        names = list(cls._fields)
+    elif issubclass(cls, tuple) and isinstance(of_tuple := getattr(cls, "_fields", None), tuple):
+        names = list(of_tuple)
     elif typing.is_typeddict(cls):
         names = list(cls.__annotations__)
     else:

@@ -89,7 +89,7 @@ class WorkerSession:
         if self.kind not in ("scalar", "async"):
             return [], []
         bound = self.function.bind(self._job["inputs"])
-        skip_null = [argument.annotated is not None and not argument.annotated.takes_none for _, argument in bound]
+        skip_null = [not argument.takes_none for _, argument in bound]
         return skip_null, [argument.name in self.function.ndarray_arguments for _, argument in bound]
 
     def _input_schema(self) -> pa.Schema:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import dataclasses
 import functools
+import inspect
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -134,10 +137,12 @@ def preview_function(
     batch = pa.RecordBatch.from_arrays(
         [column.combine_chunks() for column in found.columns], schema=found.schema.remove_metadata()
     )
-    start = time.perf_counter()
-    callable_ = function.instantiate()
-    setup_s = time.perf_counter() - start
-    results = _Trial(function, callable_, columns).run(batch)
+    if function.is_async:
+        # A thread of its own, since in a notebook this one has a running event loop.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            results, setup_s = thread.submit(_try, function, columns, batch).result()
+    else:
+        results, setup_s = _try(function, columns, batch)
     values = {path: batch.column(path).to_pylist() for path in dict.fromkeys(columns)}
     made = tuple(
         PreviewRow({path: values[path][i] for path in values}, output, error, elapsed_s)
@@ -146,34 +151,69 @@ def preview_function(
     return Preview(function.name, function.data_type, made, setup_s)
 
 
-class _Trial:
-    def __init__(self, function: UserFunction, callable_: Callable[..., Any], columns: tuple[str, ...]) -> None:
-        self._function = function
-        self._callable = callable_
-        self._columns = columns
+_Result = tuple[Any, Exception | None, float]
 
-    def run(self, batch: pa.RecordBatch) -> list[tuple[Any, Exception | None, float]]:
+
+def _try(function: UserFunction, columns: tuple[str, ...], batch: pa.RecordBatch) -> tuple[list[_Result], float]:
+    trial = _Trial(function, columns)
+    try:
+        return trial.run(batch), trial.setup_s
+    finally:
+        trial.close()
+
+
+class _Trial:
+    def __init__(self, function: UserFunction, columns: tuple[str, ...]) -> None:
+        self._function = function
+        self._columns = columns
+        self._loop = asyncio.new_event_loop() if function.is_async else None
+        start = time.perf_counter()
+        self._callable: Callable[..., Any] = function.instantiate()
+        setup = getattr(self._callable, "setup", None)
+        if self._loop is not None and inspect.iscoroutinefunction(setup):
+            self._loop.run_until_complete(setup())
+        self.setup_s = time.perf_counter() - start
+
+    def close(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+
+    def run(self, batch: pa.RecordBatch) -> list[_Result]:
         if self._function.kind == SCALAR:
             return self._rows(batch)
         return self._batch(batch)
 
-    def _rows(self, batch: pa.RecordBatch) -> list[tuple[Any, Exception | None, float]]:
+    def _rows(self, batch: pa.RecordBatch) -> list[_Result]:
         bound = self._function.bind(self._columns)
         arrays = self._function.ndarray_arguments
         columns = [
             _as_arrays(batch.column(path)) if argument.name in arrays else batch.column(path).to_pylist()
             for path, argument in bound
         ]
-        results = []
+        results: list[_Result] = []
         for row in range(batch.num_rows):
             arguments = [column[row] for column in columns]
-            results.append(self._timed(functools.partial(self._row, arguments)))
+            if any(
+                value is None and not argument.takes_none for (_, argument), value in zip(bound, arguments, strict=True)
+            ):
+                results.append((None, None, 0.0))  # As in a job: not called.
+            else:
+                results.append(self._timed(functools.partial(self._row, arguments)))
         return results
 
     def _row(self, arguments: list[Any]) -> Any:
-        return self._fitting(self._callable(*arguments))
+        import pyarrow as pa
 
-    def _batch(self, batch: pa.RecordBatch) -> list[tuple[Any, Exception | None, float]]:
+        from . import _engine
+
+        def call() -> Any:
+            result = self._callable(*arguments)
+            return result if self._loop is None else self._loop.run_until_complete(result)
+
+        call.__name__ = self._function.name
+        return _engine.array_of_results(call, 1, pa.field("value", self._function.data_type))[0].as_py()
+
+    def _batch(self, batch: pa.RecordBatch) -> list[_Result]:
         from .batch_call import BatchFunction
         from .row_policy import RowPolicy
 
@@ -189,17 +229,6 @@ class _Trial:
             return [(None, error, elapsed_s)]
         # One bad row spoils the whole call: alone, each shows whether it is to blame.
         return [self._batch(batch.slice(row, 1))[0] for row in range(batch.num_rows)]
-
-    def _fitting(self, result: Any) -> Any:
-        import pyarrow as pa
-
-        try:
-            return pa.array([result], type=self._function.data_type)[0].as_py()
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
-            raise TypeError(
-                f"{self._function.name}() returned {_cell(result)} ({type(result).__name__}), which does not fit the "
-                f"declared {self._function.data_type}: {error}"
-            ) from None
 
     def _timed(self, call: Callable[[], Any]) -> tuple[Any, Exception | None, float]:
         start = time.perf_counter()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ def test_outputs_errors_and_times_of_each_row(table: leman.Table) -> None:
 def test_rows_and_columns_are_chosen(table: leman.Table) -> None:
     preview = first_word.preview(table, 1, where="size IS NULL", input_columns=["info.tag"])
     assert [row.inputs for row in preview.rows] == [{"info.tag": None}]
-    assert [type(error) for error in preview.errors] == [AttributeError]
+    assert (preview.rows[0].output, preview.errors) == (None, ())  # not called, as in a job
 
 
 def test_a_result_that_does_not_fit_names_the_declared_type(table: leman.Table) -> None:
@@ -54,6 +56,34 @@ def test_a_result_that_does_not_fit_names_the_declared_type(table: leman.Table) 
 
     (error, *_) = large.preview(table, 1).errors
     assert "large() returned 300 (int)" in str(error) and "int8" in str(error)
+
+
+class Words(typing.NamedTuple):
+    first: str
+    count: int
+
+
+def test_async_functions_and_structs_are_tried_as_in_a_job(table: leman.Table) -> None:
+    @leman.udf
+    class Split:
+        async def setup(self) -> None:
+            self.loop = asyncio.get_running_loop()
+
+        async def __call__(self, text: str) -> Words:
+            assert self.loop is asyncio.get_running_loop()
+            await asyncio.sleep(0)
+            return Words(text.split()[0], len(text.split()))
+
+    async def in_a_notebook() -> leman.Preview:
+        return Split().preview(table)
+
+    for preview in (Split().preview(table), asyncio.run(in_a_notebook())):
+        assert [row.output for row in preview.rows] == [
+            {"first": "to", "count": 2},
+            None,
+            {"first": "or", "count": 4},
+        ]
+        assert [type(error) for error in preview.errors] == [IndexError]
 
 
 def test_batch_functions_are_called_once_and_by_row_where_that_fails(table: leman.Table) -> None:
