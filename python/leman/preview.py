@@ -190,12 +190,11 @@ class _Trial:
             _as_arrays(batch.column(path)) if argument.name in arrays else batch.column(path).to_pylist()
             for path, argument in bound
         ]
+        skip_null = [not argument.takes_none for _, argument in bound]
         results: list[_Result] = []
         for row in range(batch.num_rows):
             arguments = [column[row] for column in columns]
-            if any(
-                value is None and not argument.takes_none for (_, argument), value in zip(bound, arguments, strict=True)
-            ):
+            if any(value is None and skip for value, skip in zip(arguments, skip_null, strict=True)):
                 results.append((None, None, 0.0))  # As in a job: not called.
             else:
                 results.append(self._timed(functools.partial(self._row, arguments)))
