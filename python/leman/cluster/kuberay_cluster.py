@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import posixpath
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import argument_checks
 from .kuberay_job import KubeRayJob
-from .kubernetes_names import MAX_CLUSTER_NAME, dns_label
+from .kubernetes_names import MAX_CLUSTER_NAME, dns_label, object_name
 from .manifest import cluster_manifest, to_yaml
 from .pod_group import (
     DEFAULT_SERVICE_ACCOUNT,
@@ -53,6 +54,8 @@ class KubeRayCluster:
         Whether Ray asks for a token; KubeRay makes it and hands it to the pods.
     config_method : K8sConfigMethod
         How ``leman.cluster.apply`` finds the Kubernetes API; not part of the manifest.
+    shared_volumes : dict of str to str
+        Folder of every pod: PersistentVolumeClaim that is mounted there.
     """
 
     name: str
@@ -62,6 +65,7 @@ class KubeRayCluster:
     ray_version: str = RAY_VERSION
     token_authentication: bool = True
     config_method: K8sConfigMethod = K8sConfigMethod.LOCAL
+    shared_volumes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_autoscaled(self) -> bool:
@@ -131,6 +135,7 @@ class KubeRayClusterBuilder:
         self._ray_version = RAY_VERSION
         self._token_authentication = True
         self._config_method = K8sConfigMethod.LOCAL
+        self._shared_volumes: dict[str, str] = {}
 
     @staticmethod
     def create(name: str) -> KubeRayClusterBuilder:
@@ -175,6 +180,24 @@ class KubeRayClusterBuilder:
         if not isinstance(enabled, bool):
             raise TypeError(f"enabled={enabled!r}: expected True or False, got {type(enabled).__name__}")
         self._token_authentication = enabled
+        return self
+
+    def shared_volume(self, claim: str, path: str) -> KubeRayClusterBuilder:
+        """Mount a PersistentVolumeClaim in every pod, for tables on a file system that all nodes share.
+
+        Parameters
+        ----------
+        claim : str
+            The claim's name; it must allow ``ReadWriteMany``.
+        path : str
+            The folder where it appears, e.g. ``"/data"``.
+        """
+        folder = argument_checks.text("path", path)
+        if not folder.startswith("/") or ":" in folder or len(folder) < 2 or folder != posixpath.normpath(folder):
+            raise ValueError(f"path={path!r}: expected an absolute folder such as '/data'")
+        if folder in self._shared_volumes:
+            raise ValueError(f"path={path!r}: {self._shared_volumes[folder]!r} is mounted there already")
+        self._shared_volumes[folder] = object_name("claim", claim)
         return self
 
     def head_group(
@@ -281,6 +304,7 @@ class KubeRayClusterBuilder:
             self._ray_version,
             self._token_authentication,
             self._config_method,
+            dict(self._shared_volumes),
         )
 
 

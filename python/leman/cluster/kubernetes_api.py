@@ -16,7 +16,7 @@ PLURALS = {"RayCluster": "rayclusters", "RayJob": "rayjobs"}
 _CONNECT_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 30.0
 _FIELD_MANAGER = "leman"
-_INSTALL = "the KubeRay operator is not installed there, or is older than 1.1: see 'KubeRay' in docs/kubernetes.md"
+_INSTALL = "the KubeRay operator is not installed there, or is older than 1.1: see docs/kubernetes.md"
 
 
 class ConflictingChangeError(KubernetesError):
@@ -213,7 +213,8 @@ def _explain(error: Any, doing: str, namespace: str, host: str) -> KubernetesErr
     if error.status == 400 and "unknown field" in said:
         return KubernetesError(
             f"{doing}: {said}. The KubeRay there is older than what the manifest uses: upgrade it, or leave these "
-            "fields out (authOptions: token_authentication(False); labels: no labels())"
+            "fields out: authOptions by token_authentication(False), labels by no labels(), autoscalerOptions by "
+            "min_replicas equal to max_replicas"
         )
     if error.status in (410, 429) or error.status >= 500:
         return UnreachableError(f"{doing}: Kubernetes at {host} answered {error.status}: {said}")

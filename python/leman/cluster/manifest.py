@@ -67,7 +67,16 @@ def _cluster_spec(cluster: KubeRayCluster) -> dict[str, Any]:
     spec["headGroupSpec"] = _head_group(cluster.head, autoscaled)
     image = cluster.head.image
     spec["workerGroupSpecs"] = [_worker_group(group, image, autoscaled) for group in cluster.worker_groups]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        _mount(cluster.shared_volumes, group["template"]["spec"])
     return spec
+
+
+def _mount(volumes: dict[str, str], pod: dict[str, Any]) -> None:
+    if volumes:
+        named = [(f"shared-{index}", path, claim) for index, (path, claim) in enumerate(volumes.items())]
+        pod["volumes"] = [{"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, _, claim in named]
+        pod["containers"][0]["volumeMounts"] = [{"name": name, "mountPath": path} for name, path, _ in named]
 
 
 def _head_group(head: PodSettings, autoscaled: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def everything() -> KubeRayCluster:
         builder.create("everything")
         .namespace("features")
         .ray_version("2.60.0")
+        .shared_volume("tables", "/data")
         .head_group(
             image=IMAGE,
             cpus=2,

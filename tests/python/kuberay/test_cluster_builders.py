@@ -103,6 +103,13 @@ def test_spot_and_accelerator_add_to_what_is_there() -> None:
         (lambda: Builder.create("c").config_method("LOCAL"), TypeError, ["K8sConfigMethod.LOCAL"]),
         (lambda: Builder.create("c").ray_version("2.60"), ValueError, ["ray_version='2.60'", "'2.60.0'"]),
         (lambda: Builder.create("c").token_authentication("yes"), TypeError, ["enabled='yes'"]),
+        (lambda: Builder.create("c").shared_volume("tables", "data"), ValueError, ["path='data'", "'/data'"]),
+        (lambda: Builder.create("c").shared_volume("My Claim", "/data"), ValueError, ["claim='My Claim'"]),
+        (
+            lambda: Builder.create("c").shared_volume("a", "/data").shared_volume("b", "/data"),
+            ValueError,
+            ["path='/data'", "'a' is mounted there already"],
+        ),
         (lambda: head(image="My Image"), ValueError, ["image='My Image'"]),
         (lambda: head(image="x:"), ValueError, ["image='x:'"]),
         (lambda: head(cpus=0), ValueError, ["cpus=0", "above 0"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,17 @@ def test_kuberays_own_schema_takes_it(name: str, version: str) -> None:
     check_against_schema(MANIFESTS[name]().to_manifest(), version)
 
 
-def test_an_older_kuberay_takes_a_cluster_of_fixed_size_without_token() -> None:
+def test_an_older_kuberay_takes_a_cluster_without_token_and_before_that_of_fixed_size() -> None:
+    check_against_schema(dataclasses.replace(smallest(), token_authentication=False).to_manifest(), "v1.4.2")
     check_against_schema(fixed_size().to_manifest(), "v1.3.2")
+
+
+def test_a_shared_volume_is_in_every_pod() -> None:
+    manifest = everything().to_manifest()["spec"]
+    for group in (manifest["headGroupSpec"], *manifest["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        assert pod["volumes"] == [{"name": "shared-0", "persistentVolumeClaim": {"claimName": "tables"}}]
+        assert pod["containers"][0]["volumeMounts"] == [{"name": "shared-0", "mountPath": "/data"}]
 
 
 def test_the_schema_refuses_what_it_does_not_know() -> None:
