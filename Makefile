@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test bench bench-write test-kubernetes lint format examples clean
+.PHONY: help demo test bench bench-write test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ test: ## Everything: C++ unit tests, Python tests, crash tests
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
 	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest
+
+test-cluster: ## The long tests on a Ray cluster of several nodes on this machine (about 5 minutes)
+	@tools/bootstrap cluster
+	@LEMAN_CLUSTER_TESTS=full $(PYTHON_IN_VENV) -m pytest tests/cluster
 
 test-kubernetes: ## Clusters on a real Kubernetes API server with KubeRay's operator (builds both once: 7 minutes)
 	@tools/bootstrap kubernetes

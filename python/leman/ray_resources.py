@@ -102,7 +102,8 @@ def describe_nodes(nodes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _amounts(resources: Mapping[str, float]) -> list[str]:
+    first = {"CPU": 0, "GPU": 1, "memory": 2}
     return [
         f"{amount / _GIB:.1f} GiB memory" if name == "memory" else f"{amount:g} {name}"
-        for name, amount in resources.items()
+        for name, amount in sorted(resources.items(), key=lambda entry: (first.get(entry[0], 3), entry[0]))
     ]

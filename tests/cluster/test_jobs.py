@@ -1,0 +1,82 @@
+"""Jobs on a cluster: results, placement, errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Jobs
+from functions import plain, vector
+
+
+@pytest.mark.parametrize("function", [plain, vector], ids=["scalar", "array"])
+def test_the_values_are_those_of_the_local_executor_bit_for_bit(jobs: Any, function: Any) -> None:
+    table = jobs.numbers()
+    table.add_columns({"here": function})
+    table.backfill("here", concurrency=2, progress=False)
+    told = jobs.run(function.name, concurrency=3)
+    assert told["status"] == "DONE", told["err"]
+    assert told["rows_computed"] == 2000
+    found = jobs.db.open_table("t").to_lance().to_table(["here", "y"])
+    assert found["y"].combine_chunks().equals(found["here"].combine_chunks())
+    assert found["y"].type == found["here"].type
+    bits = [column.combine_chunks().cast(column.type).to_pylist() for column in (found["here"], found["y"])]
+    assert repr(bits[0]) == repr(bits[1])
+
+
+def test_workers_run_where_labels_and_resources_say(jobs: Any) -> None:
+    jobs.numbers(rows=120, fragments=4)
+    for column, placement, node in (
+        ("a", {"label_selector": {"zone": "a"}}, "1"),
+        ("b", {"label_selector": {"zone": "!in(a)"}}, "2"),
+        ("g", {"num_gpus": 0.5}, "2"),
+        ("l", {"resources": {"licence": 0.5}}, "1"),
+    ):
+        before = len(jobs.calls())
+        told = jobs.run("slow", column=column, concurrency=2, **placement)
+        assert told["status"] == "DONE", told["err"]
+        calls = jobs.calls()[before:]
+        assert {call.node for call in calls} == {node}, column
+        assert {call.niceness for call in calls} == {0}
+        assert all((call.gpus in ("0", "1")) == (column == "g") for call in calls), column
+
+
+def test_what_no_node_has_is_reported_with_what_there_is(jobs: Any) -> None:
+    jobs.numbers(rows=100, fragments=1)
+    told = jobs.run("slow", num_gpus=3)
+    assert told["status"] == "FAILED"
+    assert "asks for 1 CPU, 3 GPU" in told["error"]
+    assert "2 CPU, 2 GPU, " in told["error"]
+    assert "zone=b" in told["error"]
+    assert not jobs.calls()
+
+
+def test_a_function_that_fails_names_its_row(jobs: Any) -> None:
+    jobs.numbers(rows=1000, fragments=2)
+    told = jobs.run("failing", concurrency=2)
+    assert (told["status"], told["error_type"]) == ("FAILED", "UserFunctionError")
+    assert "ValueError: no sevens" in told["error"]
+    assert "row 277 of fragment 1" in told["error"]
+
+
+def test_a_table_that_only_the_driver_sees_is_refused(jobs: Any) -> None:
+    if not jobs.cluster.has_namespaces:
+        pytest.skip("nodes without namespaces of their own share the file system")
+    private = Jobs(jobs.cluster, jobs.cluster.private)
+    private.numbers(rows=100, fragments=1)
+    told = private.run("slow", label_selector={"zone": "a"})
+    assert told["status"] == "FAILED"
+    assert f"does not see the table {private.db.uri}/t.lance" in told["error"]
+    assert "storage that all of them share" in told["error"]
+
+
+def test_secrets_are_in_no_record_and_no_log(jobs: Any) -> None:
+    jobs.numbers(rows=100, fragments=1)
+    told = jobs.run("slow", concurrency=1)
+    assert told["status"] == "DONE", told["err"]
+    written = "".join(
+        path.read_text(errors="replace") for path in Path(jobs.db.uri, "t.lance", "_leman").rglob("*.json")
+    )
+    for text in (told["out"], told["err"], written, jobs.cluster.logs()):
+        assert jobs.cluster.token not in text
