@@ -324,7 +324,7 @@ def _free_port() -> int:
 
 
 def outcome(process: subprocess.Popen[str], timeout_s: float = 120.0) -> dict[str, Any]:
-    """Wait for a driver of ``job.py``; return what it printed, with its exit code and error output."""
+    """Wait for a driver of ``cluster_driver.py``; return what it printed, with its exit code and error output."""
     try:
         out, err = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:

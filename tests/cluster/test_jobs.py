@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Jobs
-from functions import plain, vector
+from cluster_functions import plain, vector
+from cluster_jobs import Jobs
 
 
 @pytest.mark.parametrize("function", [plain, vector], ids=["scalar", "array"])

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Jobs, small_cluster
+from cluster_jobs import Jobs, small_cluster
 
 pytestmark = pytest.mark.long_cluster
-FUNCTIONS = Path(__file__).parent / "functions.py"
+FUNCTIONS = Path(__file__).parent / "cluster_functions.py"
 
 
 @pytest.fixture(scope="module")

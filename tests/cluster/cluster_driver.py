@@ -1,4 +1,4 @@
-"""The driver of one job: ``python job.py '{"db": …, "table": …, "column": …, "cluster": {…}, "backfill": {…}}'``."""
+"""The driver of one job; its argument is a JSON object: db, table, column, function, cluster, backfill."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-import functions
+import cluster_functions
 
 import leman
 
@@ -15,7 +15,7 @@ def main() -> None:
     """Run a backfill, and print how it ended."""
     request = json.loads(sys.argv[1])
     table = leman.connect(request["db"]).open_table(request["table"])
-    function = getattr(functions, request["function"])
+    function = getattr(cluster_functions, request["function"])
     if request["column"] not in table.schema.names:
         table.add_columns({request["column"]: function})
     started_s = time.time()
