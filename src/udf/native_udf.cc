@@ -1,0 +1,57 @@
+#include "udf/native_udf.h"
+
+#include <utility>
+
+#include "udf/array_check.h"
+#include "udf/native_error.h"
+
+namespace leman {
+namespace {
+
+int AskPolicy(void* context, int64_t row, const char* message) {
+  return static_cast<int>(static_cast<NativeRowPolicy*>(context)->OnRow(row, message == nullptr ? "" : message));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const NativeState>> NativeState::Make(std::shared_ptr<const NativeLibrary> library,
+                                                             const std::string& name, const std::string& parameters,
+                                                             const ArrowSchema& inputs) {
+  LEMAN_ASSIGN_OR_RETURN(const LemanUdf* const udf, library->Find(name));
+  void* state = nullptr;
+  LemanUdfError error{-1, {}};
+  const int code = udf->init(parameters.c_str(), &inputs, &state, &error);
+  if (code != LEMAN_UDF_OK) return NativeError(name, code, error);
+  return std::shared_ptr<const NativeState>(new NativeState(std::move(library), *udf, state));
+}
+
+NativeState::~NativeState() { udf_.free(state_); }
+
+NativeUdf::NativeUdf(std::shared_ptr<const NativeState> state, OwnedSchema output,
+                     std::unique_ptr<NativeRowPolicy> policy)
+    : state_(std::move(state)), name_(state_->udf().name), output_(std::move(output)), policy_(std::move(policy)) {}
+
+Result<OwnedArray> NativeUdf::Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) {
+  OwnedArray output;
+  LemanUdfBatch batch{};
+  batch.inputs = inputs.get();
+  batch.selected = selected == nullptr ? nullptr : selected->data();
+  batch.output = output.Out();
+  batch.context = policy_.get();
+  batch.on_row_error = policy_ == nullptr ? nullptr : &AskPolicy;
+  LemanUdfError error{-1, {}};
+  const int code = state_->udf().apply(state_->get(), &batch, &error);
+  if (code != LEMAN_UDF_OK) {
+    *failed_row = error.row >= 0 && error.row < inputs->length ? error.row : -1;
+    return NativeError(name_, code, error);
+  }
+  LEMAN_RETURN_IF_ERROR(CheckArray(name_, *output_.get(), *output.get(), inputs->length));
+  return output;
+}
+
+std::vector<SkippedRow> NativeUdf::TakeSkipped() {
+  if (policy_ == nullptr) return {};
+  return policy_->TakeSkipped();
+}
+
+}  // namespace leman

@@ -1,0 +1,68 @@
+// A function of a native library as the applier calls it. No lock is taken and no Python runs on this path.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apply/udf.h"
+#include "base/result.h"
+#include "model/arrow_c_data.h"
+#include "udf/native_library.h"
+
+namespace leman {
+
+/// What to do about a row that failed; the values are those of the ABI.
+enum class NativeRowAction : int { kFail = LEMAN_ROW_FAIL, kNull = LEMAN_ROW_NULL, kRetry = LEMAN_ROW_RETRY };
+
+/// The policy of one thread: asked on that thread for each row that fails.
+class NativeRowPolicy {
+ public:
+  virtual ~NativeRowPolicy() = default;
+  virtual NativeRowAction OnRow(int64_t row, const std::string& message) = 0;
+  /// The rows that were made null since the last call.
+  virtual std::vector<SkippedRow> TakeSkipped() = 0;
+};
+
+/// The state of a function in one worker: one for all threads where the function allows it, else one a thread.
+class NativeState {
+ public:
+  /// `inputs`: the schema that batches will have. kInvalidArgument: the function does not take it or its parameters.
+  static Result<std::shared_ptr<const NativeState>> Make(std::shared_ptr<const NativeLibrary> library,
+                                                         const std::string& name, const std::string& parameters,
+                                                         const ArrowSchema& inputs);
+  NativeState(const NativeState&) = delete;
+  NativeState& operator=(const NativeState&) = delete;
+  ~NativeState();
+
+  [[nodiscard]] const LemanUdf& udf() const { return udf_; }
+  [[nodiscard]] void* get() const { return state_; }
+  [[nodiscard]] bool is_shared() const { return (udf_.flags & LEMAN_UDF_SHARED_STATE) != 0; }
+
+ private:
+  NativeState(std::shared_ptr<const NativeLibrary> library, const LemanUdf& udf, void* state)
+      : library_(std::move(library)), udf_(udf), state_(state) {}
+
+  std::shared_ptr<const NativeLibrary> library_;  // the code of everything below
+  const LemanUdf& udf_;
+  void* state_;
+};
+
+class NativeUdf final : public Udf {
+ public:
+  /// `output`: the declared type, which results are checked against. `policy`: null where every failure fails the job.
+  NativeUdf(std::shared_ptr<const NativeState> state, OwnedSchema output, std::unique_ptr<NativeRowPolicy> policy);
+
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override;
+  std::vector<SkippedRow> TakeSkipped() override;
+
+ private:
+  std::shared_ptr<const NativeState> state_;
+  std::string name_;
+  OwnedSchema output_;
+  std::unique_ptr<NativeRowPolicy> policy_;
+};
+
+}  // namespace leman

@@ -1,0 +1,72 @@
+// A library of native UDFs of every kind, for the tests.
+#include <leman/udf.h>
+
+#include <cmath>
+
+LEMAN_UDF(plus_one, [](int64_t x) noexcept -> int64_t { return x + 1; });
+LEMAN_UDF(word_count, [](std::string_view text) -> int32_t {
+  int32_t words = 0;
+  bool inside = false;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\n' || c == '\t';
+    words += !space && !inside ? 1 : 0;
+    inside = !space;
+  }
+  return words;
+});
+LEMAN_UDF(is_long,
+          [](std::string_view text, int64_t limit) -> bool { return static_cast<int64_t>(text.size()) > limit; });
+LEMAN_UDF(shout, [](std::string text) -> std::string { return text + "!"; });
+LEMAN_UDF(or_zero, [](std::optional<double> x) -> double { return x.value_or(0.0); });
+LEMAN_UDF(root, [](double x) -> std::optional<double> {
+  if (x < 0) return std::nullopt;
+  return std::sqrt(x);
+});
+LEMAN_UDF(mean, [](std::span<const float> values) -> float {
+  if (values.empty()) throw std::invalid_argument("an empty list has no mean");
+  float sum = 0;
+  for (const float value : values) sum += value;
+  return sum / static_cast<float>(values.size());
+});
+LEMAN_UDF(halves, [](int32_t n) -> std::vector<int32_t> {
+  std::vector<int32_t> values;
+  for (; n > 0; n /= 2) values.push_back(n);
+  return values;
+});
+LEMAN_UDF(pair, [](float x) -> std::array<float, 2> { return {x, -x}; });
+LEMAN_UDF(
+    size,
+    [](std::string_view text) -> std::tuple<leman::udf::Field<"bytes", int64_t>, leman::udf::Field<"empty", bool>> {
+      return {static_cast<int64_t>(text.size()), text.empty()};
+    });
+LEMAN_UDF(reverse_bytes, [](leman::udf::Bytes data) -> leman::udf::OwnedBytes {
+  return {std::string(data.data.rbegin(), data.data.rend())};
+});
+LEMAN_UDF_BATCH(running_sum, [](leman::udf::Column<int64_t> x) -> std::vector<int64_t> {
+  std::vector<int64_t> sums;
+  int64_t sum = 0;
+  for (int64_t row = 0; row < x.size(); ++row) sums.push_back(sum += x.is_null(row) ? 0 : x[row]);
+  return sums;
+});
+LEMAN_UDF_BATCH(too_short, [](leman::udf::Column<int64_t>) -> std::vector<int64_t> { return {}; });
+
+namespace {
+
+class Scale {
+ public:
+  explicit Scale(std::string_view parameters) {
+    const size_t at = parameters.find("\"by\":");
+    if (at == std::string_view::npos) throw leman::udf::InvalidArgument("the parameter by is missing");
+    by_ = std::strtod(parameters.data() + at + 5, nullptr);
+  }
+  Scale(const Scale&) = delete;
+  Scale& operator=(const Scale&) = delete;
+  double operator()(double x) { return x * by_; }
+
+ private:
+  double by_ = 1;
+};
+
+}  // namespace
+
+LEMAN_UDF_CLASS(scale, Scale, x);
