@@ -14,7 +14,7 @@ from typing import Any
 
 from ..argument_checks import number
 from ..errors import KubernetesError, KubernetesNotFoundError
-from .environment import check_manifest
+from .environment import check_manifest, redacted_text
 from .kuberay_cluster import DEFAULT_NAMESPACE, K8sConfigMethod, KubeRayCluster
 from .kuberay_job import KubeRayJob
 from .kubernetes_api import PLURALS, ConflictingChangeError, KubernetesApi, UnreachableError
@@ -26,6 +26,7 @@ _WINDOW_S = 5  # How long one watch lasts before pods are looked at.
 _REPEAT_S = 60.0  # How often a line is repeated while nothing changes.
 _UNREACHABLE_S = 600.0  # The API server of a zonal GKE cluster is away that long while it is upgraded.
 _RETRY_S = 5.0
+_OUTPUT_OVERLAP_S = 30  # What was printed while we did not look, and clocks that differ.
 _WRITE_ATTEMPTS = 5
 _NO_OPERATOR = (
     "is the KubeRay operator running? kubectl get pods --all-namespaces -l app.kubernetes.io/name=kuberay-operator"
@@ -53,7 +54,8 @@ def apply(
 ) -> ObjectState:
     """Make a cluster or a job, or change a cluster to what is wanted, and wait.
 
-    A cluster is waited for until it is ready; a job until it has ended. A job of that name that runs already is waited
+    A cluster is waited for until it is ready; a job until it has ended, and what its command prints is shown. A job of
+    that name that runs already is waited
     for, if it is the same one.
 
     Parameters
@@ -180,12 +182,14 @@ def _contains(live: Any, wanted: Any) -> bool:
 def _wait_until_up_and_ended(api: KubernetesApi, state: ObjectState, timeout_s: float, follow: Follow) -> ObjectState:
     """Wait until a cluster is ready, or a job has ended."""
     started = follow.clock()
+    output = _JobOutput(api, follow)
     was_up = False
     for event, found in _changes(api, state, min(_WINDOW_S, math.ceil(timeout_s)), follow):
         if event == "DELETED":
             raise KubernetesNotFoundError(f"{state.reference} was deleted while it was waited for")
         state = state_of(found)
         was_up = was_up or state.is_up
+        output.show(state)
         if state.phase == "failed":
             raise KubernetesError(f"{state}{_where_logs_are(state)}")
         if state.has_ended or (state.kind == "RayCluster" and state.is_up):
@@ -199,6 +203,32 @@ def _wait_until_up_and_ended(api: KubernetesApi, state: ObjectState, timeout_s: 
                 f"{state.reference} --namespace {state.namespace}"
             )
     raise AssertionError("changes do not end")
+
+
+class _JobOutput:
+    """Says what a job's command prints, each line once; nothing where one may not read it."""
+
+    def __init__(self, api: KubernetesApi, follow: Follow) -> None:
+        self._api, self._follow = api, follow
+        self._last: set[str] = set()
+        self._asked_at: float | None = None
+
+    def show(self, state: ObjectState) -> None:
+        """Say what is new."""
+        if state.kind != "RayJob" or not state.is_up:
+            return
+        now = self._follow.clock()
+        since_s = None if self._asked_at is None else math.ceil(now - self._asked_at) + _OUTPUT_OVERLAP_S
+        try:
+            lines = self._api.job_output(state.namespace, state.name, since_s)
+        except KubernetesError:
+            return
+        self._asked_at = now
+        for line in lines:
+            if line not in self._last:
+                text = "".join(letter if letter.isprintable() else " " for letter in line.partition(" ")[2])
+                self._follow.say(f"        | {redacted_text(text)}")
+        self._last = set(lines)
 
 
 def _where_logs_are(state: ObjectState) -> str:

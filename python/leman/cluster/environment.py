@@ -21,7 +21,7 @@ _SECRET_PAIRS = {("api", "key"), ("access", "key"), ("private", "key"), ("accoun
 _SECRET_VALUES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bhf_[A-Za-z0-9]{20,}"
     r"|\bsk-[A-Za-z0-9_-]{20,}|\bya29\.[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"
-    r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
+    r"|\b[a-z][a-z0-9+.-]{0,20}://[^/\s:@]{1,200}:[^/\s@]{1,200}@"
 )
 _ASSIGNMENTS = (
     re.compile(r"(?<![\w-])--?([A-Za-z][\w-]*)[= ]+([^\s=]+)(?!\S)"),

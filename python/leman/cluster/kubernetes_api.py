@@ -16,6 +16,7 @@ PLURALS = {"RayCluster": "rayclusters", "RayJob": "rayjobs"}
 _CONNECT_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 30.0
 _FIELD_MANAGER = "leman"
+_OUTPUT_LINES = 2000
 _INSTALL = "the KubeRay operator is not installed there, or is older than 1.1: see docs/kubernetes.md"
 
 
@@ -140,15 +141,47 @@ class KubernetesApi:
 
     def pods(self, namespace: str, cluster_name: str) -> list[dict[str, Any]]:
         """Return the pods of a Ray cluster, as they stand in the API's JSON."""
+        return self._pods(namespace, f"ray.io/cluster={cluster_name}")
+
+    def _pods(self, namespace: str, label_selector: str) -> list[dict[str, Any]]:
         with self._explained("list pods", namespace):
             response = self._core.list_namespaced_pod(
-                namespace, label_selector=f"ray.io/cluster={cluster_name}", _preload_content=False, **_timeouts()
+                namespace, label_selector=label_selector, _preload_content=False, **_timeouts()
             )
             # The client does not look at the status of what it is told not to load.
             body = json.loads(response.data)
         if body.get("kind") == "Status":
             raise KubernetesError(f"list pods: {body.get('message')}")
         return list(body["items"])
+
+    def job_output(self, namespace: str, job_name: str, since_s: int | None) -> list[str]:
+        """Return the last lines that a RayJob's command printed, each with its time before it.
+
+        Parameters
+        ----------
+        namespace, job_name : str
+            The RayJob; KubeRay makes a Kubernetes job of the same name, whose pod prints them.
+        since_s : int, optional
+            Only those of the last seconds.
+        """
+        pods = self._pods(namespace, f"job-name={job_name}")
+        if not pods:
+            return []
+        newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))["metadata"]["name"]
+        options = {} if since_s is None else {"since_seconds": since_s}
+        with self._explained(f"read the output of {newest}", namespace):
+            response = self._core.read_namespaced_pod_log(
+                newest,
+                namespace,
+                timestamps=True,
+                tail_lines=_OUTPUT_LINES,
+                _preload_content=False,
+                **options,
+                **_timeouts(),
+            )
+            if response.status != 200:
+                return []  # Its container is not there yet, or its node does not answer.
+            return str(response.data.decode("utf-8", "replace")).splitlines()
 
     @contextlib.contextmanager
     def _explained(self, doing: str, namespace: str) -> Iterator[None]:

@@ -28,6 +28,8 @@ class FakeApi:
         The objects by plural, namespace and name.
     pods : list of dict
         The pods of every cluster.
+    output : dict of str to list of str
+        The log of each pod, with times.
     failures : list of (method, part of the path, status, body)
         Each answers one request that fits; one with status 0 cuts the connection.
     refused : list of (method, part of the path, status, body)
@@ -44,6 +46,7 @@ class FakeApi:
         self.failures: list[tuple[str, str, int, Any]] = []
         self.refused: list[tuple[str, str, int, Any]] = []
         self.statuses: list[Any] = []
+        self.output: dict[str, list[str]] = {}
         self.requests: list[tuple[str, str]] = []
         self.version = 0
 
@@ -59,9 +62,11 @@ class FakeApi:
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "v1"] and parts[-1] == "pods":
-            cluster = query["labelSelector"].partition("=")[2]
-            items = [pod for pod in self.pods if pod["metadata"]["labels"]["ray.io/cluster"] == cluster]
+            label, _, value = query["labelSelector"].partition("=")
+            items = [pod for pod in self.pods if pod["metadata"]["labels"].get(label) == value]
             return 200, {"kind": "PodList", "items": items}
+        if parts[:2] == ["api", "v1"] and parts[-1] == "log":
+            return 200, "".join(f"{line}\n" for line in self.output[parts[-2]])
         if parts[:3] != ["apis", "ray.io", "v1"] or len(parts) < 6:
             return 404, "404 page not found\n"
         namespace, plural = parts[4], parts[5]

@@ -209,6 +209,35 @@ def test_a_long_job_is_not_ended_by_the_time_for_its_start(fake: FakeApi, said: 
     assert apply(smallest().job("n", "true"), timeout_s=900, follow=said.follow()).phase == "succeeded"
 
 
+def test_what_a_job_prints_is_shown_once_and_masked(fake: FakeApi, said: Said) -> None:
+    def job_pod(name: str, time: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "labels": {"job-name": "n"}, "creationTimestamp": time}}
+
+    def first() -> None:
+        fake.pods = [job_pod("n-a", "2026-01-01T00:00:00Z")]
+        fake.output["n-a"] = ["2026-01-01T00:00:01Z 10 rows", "2026-01-01T00:00:02Z HF_TOKEN=abc \x1b[2J"]
+
+    def retried() -> None:
+        fake.pods.append(job_pod("n-b", "2026-01-01T00:01:00Z"))
+        fake.output["n-b"] = ["2026-01-01T00:01:01Z 10 rows", "2026-01-01T00:01:02Z done"]
+
+    running = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING", "rayClusterName": "n"}
+    done = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED", "rayClusterName": "n"}
+    fake.statuses = [running, first, dict(running), dict(running), retried, dict(running), done]
+    apply(smallest().job("n", "true"), follow=said.follow())
+    printed = [line.strip() for line in said if line.startswith("        | ")]
+    assert printed == ["| 10 rows", "| HF_TOKEN=(redacted)  [2J", "| 10 rows", "| done"]
+
+
+def test_a_job_whose_output_may_not_be_read_is_still_followed(fake: FakeApi, said: Said) -> None:
+    fake.refused = [("GET", "/pods", 403, failure(403, "pods is forbidden"))]
+    fake.statuses = [
+        {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"},
+        {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"},
+    ]
+    assert apply(smallest().job("n", "true"), follow=said.follow()).phase == "succeeded"
+
+
 def test_a_failed_job_is_an_error_that_says_where_its_output_is(fake: FakeApi, said: Said) -> None:
     fake.statuses = [
         {"jobDeploymentStatus": "Failed", "jobStatus": "FAILED", "reason": "AppFailed", "message": "HF_TOKEN=abc bad"}
