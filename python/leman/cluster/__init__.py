@@ -22,10 +22,12 @@ from .kuberay_job import KubeRayJob
 from .kubernetes_api import KubernetesApi
 from .object_state import ObjectState
 from .pod_group import PodSettings, WorkerGroup
+from .running_cluster import ExitMode, running
 from .worker_builder import CpuWorkerBuilder, GpuWorkerBuilder
 
 __all__ = [
     "CpuWorkerBuilder",
+    "ExitMode",
     "GpuWorkerBuilder",
     "K8sConfigMethod",
     "KubeRayCluster",
@@ -39,5 +41,6 @@ __all__ = [
     "apply",
     "delete",
     "list_states",
+    "running",
     "status",
 ]

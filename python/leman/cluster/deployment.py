@@ -43,6 +43,9 @@ class Follow:
     sleep: Callable[[float], None] = time.sleep
 
 
+TO_STDOUT = Follow()
+
+
 def apply(
     definition: KubeRayCluster | KubeRayJob | Mapping[str, Any],
     *,
@@ -50,7 +53,7 @@ def apply(
     wait: bool = True,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     dry_run: bool = False,
-    follow: Follow = Follow(),
+    follow: Follow = TO_STDOUT,
 ) -> ObjectState:
     """Make a cluster or a job, or change a cluster to what is wanted, and wait.
 
@@ -363,7 +366,7 @@ def delete(
     wait: bool = True,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     force: bool = False,
-    follow: Follow = Follow(),
+    follow: Follow = TO_STDOUT,
 ) -> ObjectState:
     """Delete a cluster or a job, and wait until its pods are gone.
 

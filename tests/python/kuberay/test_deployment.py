@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -11,7 +12,17 @@ from typing import Any
 import pytest
 
 from leman import cli
-from leman.cluster import K8sConfigMethod, KubeRayClusterBuilder, KubernetesApi, apply, delete, list_states, status
+from leman.cluster import (
+    ExitMode,
+    K8sConfigMethod,
+    KubeRayClusterBuilder,
+    KubernetesApi,
+    apply,
+    delete,
+    list_states,
+    running,
+    status,
+)
 from leman.cluster.deployment import Follow
 from leman.errors import KubernetesError, KubernetesNotFoundError
 
@@ -348,6 +359,8 @@ def test_without_the_package_it_says_which(monkeypatch: pytest.MonkeyPatch) -> N
         (lambda: apply({"kind": "RayJob", "spec": {"entrypoint": "HF_TOKEN=abc x"}}), ValueError, "HF_TOKEN"),
         (lambda: delete("pod/x"), ValueError, "expected NAME, raycluster/NAME or rayjob/NAME"),
         (lambda: delete("x", timeout_s=-1), ValueError, "timeout_s=-1"),
+        (lambda: running("small").__enter__(), TypeError, "cluster='small'"),
+        (lambda: running(smallest(), on_exit="delete").__enter__(), TypeError, "on_exit='delete': .*ExitMode.DELETE"),
     ],
 )
 def test_a_slip_is_an_error_at_the_call(
@@ -418,6 +431,43 @@ def test_a_server_that_is_away_during_a_deletion_is_waited_for(fake: FakeApi, sa
     fake.refused = [("WATCH", "rayclusters", 504, failure(504, "slow"))]
     with pytest.raises(KubernetesError, match=r"is not gone after 30 s: .*answered 504"):
         delete("smallest", timeout_s=30, follow=said.follow())
+
+
+@pytest.mark.parametrize(
+    ("on_exit", "fails", "stays"),
+    [
+        (ExitMode.DELETE, False, False),
+        (ExitMode.DELETE, True, False),
+        (ExitMode.RETAIN_ON_FAILURE, False, False),
+        (ExitMode.RETAIN_ON_FAILURE, True, True),
+        (ExitMode.RETAIN, False, True),
+        (ExitMode.RETAIN, True, True),
+    ],
+)
+def test_a_cluster_for_a_while(on_exit: ExitMode, fails: bool, stays: bool, fake: FakeApi, said: Said) -> None:
+    fake.statuses = [READY]
+    outcome = pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext()
+    with outcome, running(smallest(), on_exit=on_exit, follow=said.follow()) as state:
+        assert state.phase == "ready"
+        if fails:
+            raise ZeroDivisionError
+    assert bool(fake.objects) == stays
+    assert ("stays, and costs" in said.text()) == (stays and fails)
+
+
+def test_a_cluster_that_does_not_come_up_is_deleted_and_the_error_is_the_first(fake: FakeApi, said: Said) -> None:
+    def later() -> None:
+        said.now += 1000.0
+
+    fake.statuses = [STARTING, later]
+    with pytest.raises(KubernetesError, match="did not come up"), running(smallest(), follow=said.follow()):
+        pytest.fail("the body must not run")
+    assert fake.objects == {}
+    fake.statuses = [STARTING, later]
+    fake.refused = [("DELETE", "smallest", 403, failure(403, "you may not"))]
+    with pytest.raises(KubernetesError, match="did not come up"), running(smallest(), follow=said.follow()):
+        pytest.fail("the body must not run")
+    assert "you may not" in said.text()
 
 
 def test_what_leman_did_not_make_is_not_deleted_unless_forced(fake: FakeApi, said: Said) -> None:
