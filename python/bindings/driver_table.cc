@@ -101,6 +101,14 @@ Result<std::string> PythonJobHost::WorkerPayload() {
   });
 }
 
+RowDecision PythonJobHost::DecideRow(const RowFailure& failure) {
+  const auto decision = WithPython(
+      [&] { return nb::cast<int>(host_.attr("decide_row")(failure.error_type, failure.message, failure.attempts)); });
+  // A policy that raises decides nothing: the row then fails the job, with its own error.
+  if (!decision.ok()) return RowDecision::kFail;
+  return *decision == 1 ? RowDecision::kSkip : *decision == 2 ? RowDecision::kRetry : RowDecision::kFail;
+}
+
 bool PythonJobHost::OnProgress(const JobMetrics& metrics, const std::string& phase) {
   const nb::gil_scoped_acquire gil;
   try {
@@ -147,6 +155,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "num_frags", spec.num_frags);
   Read(request, "skip_frags", spec.skip_frags);
   Read(request, "timeout_s", spec.timeout_s);
+  Read(request, "stall_timeout_s", spec.stall_timeout_s);
   Read(request, "only_rows", spec.only_rows);
   Read(request, "max_skip_count", spec.max_skip_count);
   Read(request, "max_skip_fraction", spec.max_skip_fraction);

@@ -36,6 +36,7 @@ class PythonJobHost final : public JobHost {
   explicit PythonJobHost(nanobind::object host) : host_(std::move(host)) {}
 
   Result<std::string> WorkerPayload() override;
+  RowDecision DecideRow(const RowFailure& failure) override;
   bool OnProgress(const JobMetrics& metrics, const std::string& phase) override;
 
  private:

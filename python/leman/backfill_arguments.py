@@ -159,6 +159,7 @@ def _plain_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
         "num_frags": check.optional_integer("num_frags", given["num_frags"], minimum=1),
         "skip_frags": check.integer("skip_frags", given["skip_frags"], minimum=0),
         "timeout_s": check.optional_seconds("timeout", given["timeout"]),
+        "stall_timeout_s": check.optional_seconds("stall_timeout", given["stall_timeout"]),
     }
 
 

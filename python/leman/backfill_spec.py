@@ -72,6 +72,8 @@ class BackfillSpec:
         Labels of the nodes that workers may run on.
     timeout_s : float or None
         Time limit of the job.
+    stall_timeout_s : float or None
+        A worker that makes no progress for so long is replaced; ``None``: never.
     only_rows : dict of int to list of int, or None
         Fragment id → its physical rows, sorted: only these are computed, as far as they are null.
     """
@@ -106,4 +108,5 @@ class BackfillSpec:
     resources: dict[str, float] = dataclasses.field(default_factory=dict)
     label_selector: dict[str, str] = dataclasses.field(default_factory=dict)
     timeout_s: float | None = None
+    stall_timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None

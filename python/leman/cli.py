@@ -193,6 +193,9 @@ def _backfill_options(function: _F) -> _F:
             help="Where workers run; ray: on the cluster of RAY_ADDRESS or of this machine.  [default: local]",
         ),
         click.option("--timeout", type=_SECONDS, help="Stop the job after this time, e.g. 2h."),
+        click.option(
+            "--stall-timeout", type=_SECONDS, help="Replace a worker that makes no progress for this time, e.g. 10m."
+        ),
         click.option("--retry-failed", is_flag=True, help="Compute only the rows that earlier jobs skipped."),
         click.option(
             "--refresh-status-secs", type=float, default=2.0, show_default=True, help="Seconds between status updates."

@@ -25,8 +25,20 @@ class UserFunctionError(JobFailedError):
     """The user's function raised, or returned something that does not fit its declared type."""
 
 
+class FunctionTimeoutError(UserFunctionError, TimeoutError):
+    """A call of the function took longer than its ``timeout``; matchers of ``TimeoutError`` match it."""
+
+
 class WorkerCrashError(JobFailedError):
-    """Worker processes died again and again on the same rows."""
+    """Worker processes died again and again on the same rows; what ``on_error`` matches such a row as."""
+
+
+class WorkerOOMError(WorkerCrashError, MemoryError):
+    """The system killed worker processes on the same rows because memory ran out."""
+
+
+class WorkerStallError(WorkerCrashError, TimeoutError):
+    """Worker processes made no progress for the job's ``stall_timeout``, in set-up or on the same rows."""
 
 
 class JobCancelledError(JobFailedError):

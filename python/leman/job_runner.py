@@ -77,6 +77,12 @@ class DriverHost:
             )
         return not (self.terminated or (self._cancel is not None and self._cancel.cancelled))
 
+    def decide_row(self, error_type: str, message: str, attempts: int) -> int:
+        """Say what the function's policy is about a row on which workers end."""
+        from .row_policy import decide_lost_row
+
+        return decide_lost_row(self._spec.udf.on_error, error_type, message, attempts)
+
     def reencode(self, paths: list[str], output_path: str) -> int:
         """Write the values of several files into one; return its size in bytes."""
         from .lance_reencode import reencode
@@ -145,6 +151,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "num_frags": spec.num_frags,
         "skip_frags": spec.skip_frags,
         "timeout_s": spec.timeout_s,
+        "stall_timeout_s": spec.stall_timeout_s,
         "only_rows": spec.only_rows,
         "max_skip_count": max_skip_count,
         "max_skip_fraction": max_skip_fraction,

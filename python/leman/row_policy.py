@@ -139,6 +139,30 @@ def pause_s(backoff: str, attempt: int) -> float:
     return min(2.0 ** (attempt - 1), _LONGEST_PAUSE_S) * random.uniform(0.75, 1.0)
 
 
+def decide_lost_row(matchers: Sequence[Matcher], error_type: str, message: str, attempts: int) -> int:
+    """Say what to do about a row on which workers end: FAIL, SKIP or RETRY; asked by the driver.
+
+    Parameters
+    ----------
+    matchers : sequence of Matcher
+        Of the function.
+    error_type : str
+        A class of :mod:`leman.errors`, as an instance of which the row meets the matchers.
+    message : str
+        How the last worker ended.
+    attempts : int
+        How often the row was tried.
+    """
+    from . import errors
+
+    error = getattr(errors, error_type, errors.WorkerCrashError)(message)
+    for matcher in matchers:
+        if not matcher.matches(error) or (isinstance(matcher, Retry) and attempts >= matcher.max_attempts):
+            continue
+        return RETRY if isinstance(matcher, Retry) else SKIP if isinstance(matcher, Skip) else FAIL
+    return FAIL
+
+
 def skip_limits(matchers: Sequence[Matcher]) -> tuple[int | None, float | None]:
     """Return the strictest ``max_skip_count`` and ``max_skip_fraction`` of all ``Skip`` matchers."""
     skips = [matcher for matcher in matchers if isinstance(matcher, Skip)]

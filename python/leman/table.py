@@ -250,6 +250,7 @@ class Table:
         label_selector: Mapping[str, str] | None = None,
         executor: str | Executor | None = None,
         timeout: float | timedelta | None = None,
+        stall_timeout: float | timedelta | None = None,
         retry_failed: bool = False,
         job_id: str | None = None,
         progress: bool | ProgressSink | None = None,
@@ -302,6 +303,9 @@ class Table:
             Where workers run; by default the innermost ``with leman.ray_cluster(...)``, ``LEMAN_EXECUTOR``, or here.
         timeout : float or timedelta, optional
             Seconds after which the job stops, as if cancelled.
+        stall_timeout : float or timedelta, optional
+            Seconds without any progress (in set-up, or on a task: no call came back, nothing was written) after which
+            a worker process is replaced. By default none is: a function may be that slow.
         retry_failed : bool
             Compute only the rows that earlier jobs on this column skipped and that are null still, whichever version of
             the function skipped them; with ``where``, those of them that it selects. Their error records are cleared.
@@ -354,6 +358,7 @@ class Table:
         label_selector: Mapping[str, str] | None = None,
         executor: str | Executor | None = None,
         timeout: float | timedelta | None = None,
+        stall_timeout: float | timedelta | None = None,
         retry_failed: bool = False,
         job_id: str | None = None,
         progress: bool | ProgressSink | None = None,

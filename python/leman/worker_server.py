@@ -23,12 +23,12 @@ def main(control_fd: int) -> NoReturn:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     workers: set[int] = set()
     while True:
-        _wait(control.fileno(), wake_read)
+        asked = _wait(control.fileno(), wake_read)
         _report_exits(control, workers)
+        if not asked:
+            continue  # Some Pythons ignore the flags of recv_fds: it would wait, and no end of a worker be told.
         try:
-            data, fds, _, _ = socket.recv_fds(control, 64, 16, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            continue
+            data, fds, _, _ = socket.recv_fds(control, 64, 16)
         except ConnectionError:
             data = b""
         if not data:
@@ -54,12 +54,14 @@ def _import_all() -> None:
     warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 
-def _wait(control_fd: int, wake_fd: int) -> None:
+def _wait(control_fd: int, wake_fd: int) -> bool:
+    """Wait until a worker is asked for, or one has ended; return whether one is asked for."""
     import select
 
     ready, _, _ = select.select([control_fd, wake_fd], [], [])
     if wake_fd in ready:
         os.read(wake_fd, 4096)
+    return control_fd in ready
 
 
 def _report_exits(control: socket.socket, workers: set[int]) -> None:
@@ -88,10 +90,12 @@ def _work(fd: int) -> NoReturn:
 
         _engine.serve_worker(fd, WorkerSession)
         code = 0
-    except BaseException:
-        import traceback
+    except BaseException as error:
+        # Its driver ended or replaced it while it started: nothing that a user should see.
+        if "the coordinator is gone" not in str(error):
+            import traceback
 
-        traceback.print_exc()
+            traceback.print_exc()
     finally:
         try:
             sys.stdout.flush()

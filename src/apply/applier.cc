@@ -151,6 +151,11 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     *selected_rows = std::count(mask.begin(), mask.end(), 1);
   }
   if (filtered && *selected_rows == 0) return SliceColumn(batch, input_columns_, offset, rows);
+  if (run.order.task.given_up) {
+    if (mask.empty()) mask.assign(static_cast<size_t>(rows), 1);
+    return LeaveNull(run, batch, offset, mask);
+  }
+  run.observer.OnCall(run.RowsAt(rows));
   const int64_t start_ns = ports_.clock.MonotonicNs();
   int64_t failed_row = -1;
   auto computed = ports_.udf.Apply(SliceColumns(batch, 0, input_columns_, offset, rows),
@@ -172,6 +177,23 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
   }
   if (!filtered || *selected_rows == rows) return computed;
   return ports_.merger.Merge(mask, std::move(computed).value(), SliceColumn(batch, input_columns_, offset, rows));
+}
+
+// The function is not called: its rows are null, for the reason that the order gives.
+Result<OwnedArray> Applier::LeaveNull(TaskRun& run, const SharedArray& batch, int64_t offset, const RowMask& mask) {
+  const auto rows = static_cast<int64_t>(mask.size());
+  const RowMask none(mask.size(), 0);
+  int64_t failed_row = -1;
+  LEMAN_ASSIGN_OR_RETURN(OwnedArray nulls,
+                         ports_.udf.Apply(SliceColumns(batch, 0, input_columns_, offset, rows), &none, &failed_row));
+  const RowFailure& failure = *run.order.task.given_up;
+  const RowRange at = run.RowsAt(rows);
+  for (int64_t i = 0; i < rows; ++i) {
+    if (mask[size_t(i)] == 0) continue;
+    run.skipped.push_back({at.fragment_id, at.start + i, failure.error_type, failure.message, "", failure.attempts});
+  }
+  if (run.order.filter.empty()) return nulls;
+  return ports_.merger.Merge(mask, std::move(nulls), SliceColumn(batch, input_columns_, offset, rows));
 }
 
 Status Applier::WriteRows(TaskRun& run, OwnedArray values) {

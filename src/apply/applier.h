@@ -35,6 +35,8 @@ class TaskObserver {
  public:
   virtual ~TaskObserver() = default;
   virtual void OnProgress(int64_t rows_done) = 0;
+  /// The function is about to be called on `rows`.
+  virtual void OnCall(const RowRange&) {}
   virtual void OnCheckpoint(const CheckpointDone& done) = 0;
   /// The task now ends after its first `kept_rows` rows.
   virtual void OnShrunk(int64_t kept_rows) = 0;
@@ -71,6 +73,7 @@ class Applier {
   Status ProcessBatch(TaskRun& run, const SharedArray& batch);
   Result<OwnedArray> ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,
                                  int64_t* selected_rows);
+  Result<OwnedArray> LeaveNull(TaskRun& run, const SharedArray& batch, int64_t offset, const RowMask& mask);
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
 

@@ -32,10 +32,11 @@ std::string_view ErrorKindName(ErrorKind kind);
 struct [[nodiscard]] Error {
   ErrorKind kind = ErrorKind::kInternal;
   std::string message;
+  std::string name;  ///< A more special name than the kind's, of a class of python/leman/errors.py; mostly empty.
 
   /// The same error with `context` and ": " put before its message.
   [[nodiscard]] Error WithContext(std::string_view context) const {
-    return Error{kind, std::string(context) + ": " + message};
+    return Error{kind, std::string(context) + ": " + message, name};
   }
 };
 
@@ -81,7 +82,7 @@ Error MakeError(ErrorKind kind, const Parts&... parts) {
     }
   };
   (append(parts), ...);
-  return Error{kind, std::move(message)};
+  return Error{kind, std::move(message), {}};
 }
 
 }  // namespace leman

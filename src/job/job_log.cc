@@ -45,9 +45,10 @@ Json Metrics(const JobMetrics& m, double duration_s) {
 }  // namespace
 
 std::string ErrorTypeName(const Error& error) {
+  if (!error.name.empty()) return error.name;
   switch (error.kind) {
     case ErrorKind::kUserFunction:
-      return error.message.starts_with("worker processes die") ? "WorkerCrashError" : "UserFunctionError";
+      return "UserFunctionError";
     case ErrorKind::kCancelled:
       return error.message.starts_with("the job's timeout") ? "JobTimeoutError" : "JobCancelledError";
     case ErrorKind::kConflict:

@@ -20,6 +20,7 @@ SchedulerOptions OptionsOf(const BackfillSpec& spec, const WorkerPool& pool) {
   options.threads_per_worker = spec.intra_applier_concurrency;
   // A machine that dies takes all the workers along that were just starting on it.
   if (pool.heartbeat().lease_ns > 0) options.max_failed_starts += spec.concurrency;
+  if (spec.stall_timeout_s) options.stall_ns = static_cast<int64_t>(*spec.stall_timeout_s * kNsPerSecond);
   return options;
 }
 
@@ -129,6 +130,7 @@ void JobLoop::Tick() {
     last_tick_ns_ = now;
     KeepAlive(now);
     Obey(scheduler_.OnTick(now));
+    ReplaceSlowStarters();
   }
   log_.Write(JobStatus::kRunning, metrics_, std::nullopt, progress_.version, false);
 }

@@ -53,6 +53,7 @@ class JobLoop {
     int64_t pid = 0;
     bool ready = false;
     int64_t heard_ns = 0;  ///< When it last said anything.
+    int64_t started_ns = 0;
   };
   struct FragmentEntry {
     const FragmentPlan* plan = nullptr;
@@ -81,7 +82,9 @@ class JobLoop {
   void OnCheckpoint(const CheckpointDone& done);
   void AddSkipped(const std::vector<SkippedRow>& rows);
   void OnTaskFailed(WorkerId id, const TaskFailed& failed);
-  void LoseWorker(WorkerId id, const std::string& why);
+  void OnBlamed(const BlameRow& blame);
+  void ReplaceSlowStarters();
+  void LoseWorker(WorkerId id, std::optional<WorkerLoss> loss);
   void StopWorkers();
   // job_loop_finish.cc: assembly and commit.
   void AddPart(const RowRange& range, const std::string& file_name);

@@ -14,6 +14,10 @@ void JobLoop::Obey(const Scheduler::Commands& commands) {
       Assign(*assign);
     } else if (const auto* shrink = std::get_if<ShrinkTask>(&command)) {
       SendTo(shrink->worker, ShrinkMessage{shrink->task, shrink->attempt, shrink->keep_rows});
+    } else if (const auto* blame = std::get_if<BlameRow>(&command)) {
+      OnBlamed(*blame);
+    } else if (const auto* replace = std::get_if<ReplaceWorker>(&command)) {
+      LoseWorker(replace->worker, replace->loss);
     } else if (const auto* fail = std::get_if<FailJob>(&command)) {
       Fail(fail->error);
     }
@@ -44,7 +48,7 @@ void JobLoop::StartWorkers(int32_t count) {
 void JobLoop::Welcome(WorkerId id, int fd, int64_t pid) {
   auto worker = std::make_unique<WorkerEntry>(fd);
   worker->pid = pid;
-  worker->heard_ns = ports_.clock.MonotonicNs();
+  worker->heard_ns = worker->started_ns = ports_.clock.MonotonicNs();
   SetupMessage setup;
   setup.worker = id;
   setup.name = progress_.writers + "x" + std::to_string(id);
@@ -105,7 +109,7 @@ void JobLoop::KeepAlive(int64_t now_ns) {
     constexpr double kNsPerSecond = 1e9;
     std::ostringstream why;
     why << "was silent for " << static_cast<double>(heartbeat.lease_ns) / kNsPerSecond << " s";
-    LoseWorker(id, why.str());
+    LoseWorker(id, WorkerLoss(why.str()));
   }
 }
 
@@ -133,14 +137,14 @@ void JobLoop::ReadWorker(WorkerId id) {
   const auto messages = found->second->channel.Receive(&closed);
   found->second->heard_ns = ports_.clock.MonotonicNs();
   if (!messages.ok()) {
-    LoseWorker(id, messages.error().message);
+    LoseWorker(id, WorkerLoss(messages.error().message));
     return;
   }
   for (const Message& message : *messages) {
     if (!workers_.contains(id)) return;
     OnMessage(id, message);
   }
-  if (closed && workers_.contains(id)) LoseWorker(id, "");
+  if (closed && workers_.contains(id)) LoseWorker(id, std::nullopt);
 }
 
 void JobLoop::OnMessage(WorkerId id, const Message& message) {
@@ -163,6 +167,12 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
     Obey(scheduler_.OnShrunk(id, shrunk->task, shrunk->attempt, shrunk->kept_rows));
   } else if (const auto* failed = std::get_if<TaskFailed>(&message)) {
     OnTaskFailed(id, *failed);
+  } else if (const auto* stuck = std::get_if<StuckMessage>(&message)) {
+    WorkerLoss loss(stuck->reason);
+    loss.error_type = stuck->error_type;
+    loss.task = stuck->task;
+    loss.rows = stuck->rows;
+    LoseWorker(id, std::move(loss));
   } else if (const auto* setup = std::get_if<SetupFailedMessage>(&message)) {
     Fail(setup->error);
   }
@@ -198,26 +208,70 @@ void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {
 
 void JobLoop::OnTaskFailed(WorkerId id, const TaskFailed& failed) {
   if (!scheduler_.IsCurrent(id, failed.task, failed.attempt)) return;
+  if (failed.error.kind == ErrorKind::kRetryable) {
+    log_.Event("a task is tried again: " + failed.error.message);
+    Obey(scheduler_.OnPassingFault(id, failed.task, failed.attempt, failed.error, ports_.clock.MonotonicNs()));
+    return;
+  }
   const RowRange& at = failed.where;
   const std::string rows = at.rows() == 1 ? "row " + std::to_string(at.start)
                                           : "rows " + std::to_string(at.start) + " to " + std::to_string(at.end - 1);
-  Fail(MakeError(failed.error.kind, "column '", spec_.column, "', ", rows, " of fragment ", at.fragment_id, ": ",
-                 failed.error.message));
+  Fail(failed.error.WithContext("column '" + spec_.column + "', " + rows + " of fragment " +
+                                std::to_string(at.fragment_id)));
 }
 
-void JobLoop::LoseWorker(WorkerId id, const std::string& why) {
-  const int64_t pid = workers_.at(id)->pid;
-  if (!why.empty()) ports_.pool.Kill(id, pid);
-  const std::string reason = why.empty() ? ports_.pool.ExitReason(id, pid) : why;
+void JobLoop::OnBlamed(const BlameRow& blame) {
+  const std::string where = DescribeRows(blame.row) + ": " + blame.failure.message;
+  switch (ports_.host.DecideRow(blame.failure)) {
+    case RowDecision::kSkip:
+      log_.Event("skipped " + where);
+      Obey(scheduler_.GiveUp(blame.task, blame.failure));
+      return;
+    case RowDecision::kRetry:
+      log_.Event("trying again " + where);
+      Obey(scheduler_.TryAgain(blame.task));
+      return;
+    case RowDecision::kFail:
+      Error error = MakeError(ErrorKind::kUserFunction, "column '", spec_.column, "': worker processes end on ", where);
+      error.name = blame.failure.error_type;
+      Fail(std::move(error));
+  }
+}
+
+void JobLoop::ReplaceSlowStarters() {
+  if (!spec_.stall_timeout_s) return;
+  const auto limit_ns = static_cast<int64_t>(*spec_.stall_timeout_s * 1e9);
+  std::vector<WorkerId> slow;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker->ready && ports_.clock.MonotonicNs() - worker->started_ns > limit_ns) slow.push_back(id);
+  }
+  for (const WorkerId id : slow) {
+    WorkerLoss loss("was not ready after the job's stall_timeout; does the function's constructor or setup() hang?");
+    loss.error_type = "WorkerStallError";
+    LoseWorker(id, std::move(loss));
+  }
+}
+
+// Without `loss`, the connection is closed and the process is asked how it ended.
+void JobLoop::LoseWorker(WorkerId id, std::optional<WorkerLoss> loss) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  const int64_t pid = found->second->pid;
+  if (loss) {
+    ports_.pool.Kill(id, pid);
+  } else {
+    loss.emplace(ports_.pool.ExitReason(id, pid));
+    if (ports_.pool.WasOutOfMemory(pid)) loss->error_type = "WorkerOOMError";
+  }
   std::string at;
   for (const RowRange& range : scheduler_.RunningOn(id)) {
     at += (at.empty() ? " at row " : ", ") + std::to_string(range.start) + " of fragment " +
           std::to_string(range.fragment_id);
   }
-  log_.Event("worker " + std::to_string(id) + " (pid " + std::to_string(pid) + ") " + reason + at);
+  log_.Event("worker " + std::to_string(id) + " (pid " + std::to_string(pid) + ") " + loss->reason + at);
   ++metrics_.worker_deaths;
-  workers_.erase(id);
-  Obey(scheduler_.OnWorkerLost(id, reason));
+  workers_.erase(found);
+  Obey(scheduler_.OnWorkerLost(id, *loss));
 }
 
 void JobLoop::StopWorkers() {

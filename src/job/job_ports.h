@@ -11,6 +11,7 @@
 #include "model/assembly_bytes.h"
 #include "model/fragment_update.h"
 #include "model/job_state.h"
+#include "model/row_failure.h"
 #include "model/row_range.h"
 #include "schedule/worker_pool.h"
 #include "table/table_snapshot.h"
@@ -47,6 +48,8 @@ class JobHost {
   virtual ~JobHost() = default;
   /// What every worker's host gets, see SetupMessage.
   virtual Result<std::string> WorkerPayload() = 0;
+  /// What the function's row-failure policy says about a row that ends its workers.
+  virtual RowDecision DecideRow(const RowFailure& failure) = 0;
   /// Called about ten times a second and at the end; false asks to cancel.
   virtual bool OnProgress(const JobMetrics& metrics, const std::string& phase) = 0;
 };

@@ -84,18 +84,30 @@ bool LocalWorkerPool::ReadExits(int timeout_ms) {
 }
 
 std::string LocalWorkerPool::ExitReason(WorkerId, int64_t pid) {
-  constexpr int kTries = 10;
+  constexpr int kTries = 30;
   constexpr int kTryMs = 50;
   for (int i = 0; i < kTries; ++i) {
     if (const auto found = FindExit(pid); found != exits_.end()) {
       const int status = found->second;
       exits_.erase(found);
-      return DescribeWaitStatus(status);
+      return Describe(pid, status);
     }
     // One that never said hello is likely the last that ended.
     if (!ReadExits(kTryMs) && pid == 0 && !exits_.empty()) return DescribeWaitStatus(exits_.back().second);
   }
   return "its connection closed";
+}
+
+// A kill by signal 9 that coincides with one that the kernel counted is that one.
+std::string LocalWorkerPool::Describe(int64_t pid, int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+    const int64_t kills = count_oom_kills_();
+    if (std::exchange(oom_kills_, kills) < kills) {
+      out_of_memory_.insert(pid);
+      return "ran out of memory and was killed by the system (signal 9)";
+    }
+  }
+  return DescribeWaitStatus(status);
 }
 
 std::string DescribeWaitStatus(int status) {

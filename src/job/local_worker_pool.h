@@ -2,9 +2,12 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "job/oom_kills.h"
 #include "schedule/worker_pool.h"
 
 namespace leman {
@@ -15,19 +18,26 @@ namespace leman {
 class LocalWorkerPool final : public WorkerPool {
  public:
   /// `control_fd` stays the caller's.
-  explicit LocalWorkerPool(int control_fd) : control_fd_(control_fd) {}
+  explicit LocalWorkerPool(
+      int control_fd, std::function<int64_t()> count_oom_kills = [] { return CountOomKills(); })
+      : control_fd_(control_fd), count_oom_kills_(std::move(count_oom_kills)), oom_kills_(count_oom_kills_()) {}
 
   Result<int> Start(WorkerId worker) override;
   void Kill(WorkerId worker, int64_t pid) override;
   std::string ExitReason(WorkerId worker, int64_t pid) override;
+  bool WasOutOfMemory(int64_t pid) override { return out_of_memory_.contains(pid); }
 
  private:
   using Exits = std::deque<std::pair<int64_t, int>>;  ///< Process and status.
 
   Exits::iterator FindExit(int64_t pid);
   bool ReadExits(int timeout_ms);
+  std::string Describe(int64_t pid, int status);
 
   int control_fd_;
+  std::function<int64_t()> count_oom_kills_;
+  int64_t oom_kills_;
+  std::set<int64_t> out_of_memory_;
   std::string unread_;
   Exits exits_;  ///< As they came; those not asked about yet.
 };

@@ -116,6 +116,19 @@ TEST_F(LocalWorkerPoolTest, NothingIsWaitedForWhenTheServerIsGone) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(400));
 }
 
+TEST_F(LocalWorkerPoolTest, AKillThatTheKernelCountedIsForWantOfMemory) {
+  int64_t kills = 7;
+  LocalWorkerPool pool(ends_[0], [&kills] { return kills; });
+  Say("5 9\n6 9\n7 11\n");
+  EXPECT_EQ(pool.ExitReason(1, 5), "killed by signal 9 (Killed)");
+  EXPECT_FALSE(pool.WasOutOfMemory(5));
+  kills = 8;
+  EXPECT_EQ(pool.ExitReason(1, 7), "killed by signal 11 (Segmentation fault)");
+  EXPECT_EQ(pool.ExitReason(1, 6), "ran out of memory and was killed by the system (signal 9)");
+  EXPECT_TRUE(pool.WasOutOfMemory(6));
+  EXPECT_FALSE(pool.WasOutOfMemory(7));
+}
+
 TEST_F(LocalWorkerPoolTest, KillsAProcessButNotOneThatHasEnded) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -41,9 +41,19 @@ class TaskInbox {
   }
   [[nodiscard]] bool closed() const { return closed_; }
 
-  void RequestShrink(const ShrinkMessage& request) {
+  // Whether the task had not begun and is forgotten; else it is asked to end early.
+  bool RequestShrink(const ShrinkMessage& request) {
     const std::lock_guard lock(mutex_);
+    const auto is_meant = [&request](const AssignMessage& waiting) {
+      return waiting.task.id == request.task && waiting.task.attempt == request.attempt;
+    };
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_meant);
+    if (found != waiting_.end() && request.keep_rows == 0) {
+      waiting_.erase(found);
+      return true;
+    }
     shrinks_.push_back(request);
+    return false;
   }
   int64_t TakeShrink(TaskId task, int32_t attempt) {
     const std::lock_guard lock(mutex_);
@@ -170,7 +180,10 @@ class Receiver {
     if (auto* assign = std::get_if<AssignMessage>(&message)) {
       inbox_.Push(std::move(*assign));
     } else if (const auto* shrink = std::get_if<ShrinkMessage>(&message)) {
-      inbox_.RequestShrink(*shrink);
+      if (inbox_.RequestShrink(*shrink)) {
+        (void)channel_.Send(ShrunkMessage{shrink->task, shrink->attempt, 0});
+        (void)channel_.Send(TaskDoneMessage{shrink->task, shrink->attempt});
+      }
     } else if (std::holds_alternative<StopMessage>(message)) {
       inbox_.Close();
       return false;

@@ -287,8 +287,71 @@ TEST_F(WorkerLossTest, ARowOnWhichEveryWorkerDiesIsNamed) {
   spec_.checkpoint_rows = 5;
   const JobResult result = Run();
   EXPECT_EQ(result.status, JobStatus::kFailed);
-  EXPECT_EQ(result.error->message, "worker processes die on row 23 of fragment 1: was taken away by the test");
+  EXPECT_EQ(result.error->message,
+            "column 'y': worker processes end on row 23 of fragment 1: was taken away by the test");
   EXPECT_EQ(ErrorTypeName(*result.error), "WorkerCrashError");
+}
+
+TEST_F(WorkerLossTest, ARowOnWhichEveryWorkerDiesIsLeftNullWhereThePolicySaysSo) {
+  workers_.on_call = [](ThreadWorker& worker, const Int64s& x, int64_t*) {
+    for (const auto& value : x) {
+      if (value == 123) worker.Die();
+    }
+    return Ok();
+  };
+  host_.on_row = [](const RowFailure& failure) {
+    return failure.attempts < 12 ? RowDecision::kRetry : RowDecision::kSkip;
+  };
+  const JobResult result = Run();
+  EXPECT_EQ(result.status, JobStatus::kDone);
+  EXPECT_EQ(result.metrics.rows_skipped, 1);
+  EXPECT_EQ(result.metrics.rows_committed, 160);
+  Int64s expected = Sequence(1100, 40);
+  expected[23] = std::nullopt;
+  EXPECT_EQ(table_.Output(1), expected);
+  ASSERT_FALSE(host_.blamed.empty());
+  EXPECT_EQ(host_.blamed.back().attempts, 12);
+  const auto errors = nlohmann::json::parse(*files_.Get("_leman/errors/" + spec_.job_id + ".json"));
+  ASSERT_EQ(errors["errors"].size(), 1U);
+  EXPECT_EQ(errors["errors"][0]["fragment_id"], 1);
+  EXPECT_EQ(errors["errors"][0]["row"], 23);
+  EXPECT_EQ(errors["errors"][0]["error_type"], "WorkerCrashError");
+  EXPECT_EQ(errors["errors"][0]["attempts"], 12);
+  EXPECT_EQ(errors["rows"], nlohmann::json::parse("[[1, 23, 24]]"));
+}
+
+TEST_F(WorkerLossTest, AWorkerThatHangsInACallOrInItsSetUpIsReplaced) {
+  spec_.stall_timeout_s = 0.2;
+  workers_.life = [this](WorkerId id, int fd) {
+    if (id > 2) return false;
+    ScriptedWorker worker(fd, files_);
+    if (id == 2) worker.TakeTask();  // and the other one is never ready
+    worker.Await<StopMessage>();
+    return true;
+  };
+  const JobResult result = RunToTheEnd();
+  ExpectAllComputed();
+  EXPECT_EQ(result.metrics.rows_computed, 160);
+  EXPECT_GE(result.metrics.worker_deaths, 1);
+}
+
+TEST_F(WorkerLossTest, AWorkersLastWordsNameTheRowsToBlame) {
+  FirstWorker([](ScriptedWorker& worker) {
+    const AssignMessage task = worker.TakeTask();
+    const RowRange piece = task.task.pieces.front();
+    worker.Send(StuckMessage{task.task.id,
+                             task.task.attempt,
+                             {piece.fragment_id, piece.start, piece.start + 1},
+                             "FunctionTimeoutError",
+                             "took longer"});
+    worker.Await<StopMessage>();
+  });
+  host_.on_row = [](const RowFailure&) { return RowDecision::kRetry; };
+  ExpectRecovery();
+  ASSERT_EQ(host_.blamed.size(), 1U);
+  EXPECT_EQ(host_.blamed[0].error_type, "FunctionTimeoutError");
+  EXPECT_EQ(host_.blamed[0].message, "took longer");
+  EXPECT_EQ(host_.blamed[0].attempts, 1);
 }
 
 TEST_F(WorkerLossTest, AWorkerLostWhileItsTaskIsBeingSplitDoesNotMatter) {

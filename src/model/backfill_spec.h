@@ -39,6 +39,7 @@ struct BackfillSpec {
   std::optional<int64_t> num_frags;
   int64_t skip_frags = 0;
   std::optional<double> timeout_s;
+  std::optional<double> stall_timeout_s;  ///< A worker without progress for so long is replaced.
   /// Only these physical rows, in order, of these fragments, as far as they are null; else all that are not done.
   std::optional<std::map<int64_t, std::vector<int64_t>>> only_rows;
   std::optional<int64_t> max_skip_count;    ///< More skipped rows than this fail the job.

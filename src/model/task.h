@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "model/row_failure.h"
 #include "model/row_range.h"
 
 namespace leman {
@@ -15,6 +17,7 @@ struct Task {
   TaskId id = 0;
   int32_t attempt = 1;
   std::vector<RowRange> pieces;
+  std::optional<RowFailure> given_up;  ///< The function is not called any more: its row is left null, with this error.
 
   [[nodiscard]] int64_t rows() const {
     int64_t sum = 0;

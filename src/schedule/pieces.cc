@@ -47,4 +47,12 @@ std::vector<RowRange> Without(const std::vector<RowRange>& pieces, const std::ve
   return rest;
 }
 
+std::string DescribeRows(const RowRange& range) {
+  if (range.rows() == 1) {
+    return "row " + std::to_string(range.start) + " of fragment " + std::to_string(range.fragment_id);
+  }
+  return "rows " + std::to_string(range.start) + " to " + std::to_string(range.end - 1) + " of fragment " +
+         std::to_string(range.fragment_id);
+}
+
 }  // namespace leman

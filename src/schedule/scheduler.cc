@@ -9,19 +9,7 @@ namespace {
 // A worker gets a second task in advance, so that it never waits for an answer, while there are this many more.
 constexpr size_t kPendingPerThreadToQueueAhead = 4;
 
-int64_t RowsOf(const std::vector<RowRange>& pieces) {
-  int64_t rows = 0;
-  for (const RowRange& piece : pieces) rows += piece.rows();
-  return rows;
-}
-
-std::string Describe(const RowRange& range) {
-  if (range.rows() == 1) {
-    return "row " + std::to_string(range.start) + " of fragment " + std::to_string(range.fragment_id);
-  }
-  return "rows " + std::to_string(range.start) + " to " + std::to_string(range.end - 1) + " of fragment " +
-         std::to_string(range.fragment_id);
-}
+int64_t RowsOf(const std::vector<RowRange>& pieces) { return Task{0, 1, pieces, {}}.rows(); }
 
 }  // namespace
 
@@ -32,7 +20,7 @@ Scheduler::Scheduler(SchedulerOptions options, std::vector<Task> tasks) : option
 TaskId Scheduler::AddTask(std::vector<RowRange> pieces, bool suspect) {
   const auto id = static_cast<TaskId>(tasks_.size());
   TaskEntry entry;
-  entry.task = Task{id, 1, std::move(pieces)};
+  entry.task = Task{id, 1, std::move(pieces), {}};
   entry.suspect = suspect;
   tasks_.push_back(std::move(entry));
   pending_.push_back(id);
@@ -102,6 +90,7 @@ Scheduler::Commands Scheduler::OnProgress(WorkerId worker, TaskId task, int32_t 
       entry->first_progress_rows = entry->rows_done;
     }
     entry->last_progress_ns = now_ns;
+    entry->quiet_since_ns = -1;
   }
   return {};
 }
@@ -119,6 +108,7 @@ bool Scheduler::OnCheckpoint(TaskId task, int32_t attempt, const RowRange& range
   if (std::none_of(entry.task.pieces.begin(), entry.task.pieces.end(), holds)) return false;
   if (std::any_of(entry.checkpointed.begin(), entry.checkpointed.end(), overlaps)) return false;
   entry.checkpointed.push_back(range);
+  entry.quiet_since_ns = -1;
   return true;
 }
 
@@ -129,7 +119,7 @@ Scheduler::Commands Scheduler::OnTaskDone(WorkerId worker, TaskId task, int32_t 
   const auto left = Without(entry->task.pieces, entry->checkpointed);
   if (!left.empty()) {
     commands.push_back(FailJob{MakeError(ErrorKind::kInternal, "worker ", worker, " said that task ", task,
-                                         " is done, but has not checkpointed ", Describe(left.front()))});
+                                         " is done, but has not checkpointed ", DescribeRows(left.front()))});
     return commands;
   }
   entry->state = TaskState::kDone;
@@ -158,66 +148,6 @@ Scheduler::Commands Scheduler::OnShrunk(WorkerId worker, TaskId task, int32_t at
   return commands;
 }
 
-Scheduler::Commands Scheduler::OnWorkerLost(WorkerId worker, const std::string& reason) {
-  Commands commands;
-  const auto found = workers_.find(worker);
-  if (found == workers_.end()) {
-    starting_ = std::max(0, starting_ - 1);
-    if (++failed_starts_ >= options_.max_failed_starts) {
-      commands.push_back(FailJob{MakeError(ErrorKind::kInternal, "worker processes die before they are ready, ",
-                                           failed_starts_, " times in a row; the last one: ", reason)});
-      return commands;
-    }
-  } else {
-    const std::deque<TaskId> assigned = std::move(found->second.assigned);
-    workers_.erase(found);
-    for (size_t i = assigned.size(); i-- > 0;) {
-      const bool was_running = i < static_cast<size_t>(options_.threads_per_worker);
-      Requeue(tasks_[static_cast<size_t>(assigned[i])], was_running, reason, commands);
-    }
-  }
-  StartMore(static_cast<int64_t>(pending_.size()), commands);
-  Dispatch(commands);
-  return commands;
-}
-
-void Scheduler::Requeue(TaskEntry& entry, bool was_running, const std::string& reason, Commands& commands) {
-  entry.task.pieces = Without(entry.task.pieces, entry.checkpointed);
-  entry.checkpointed.clear();
-  entry.rows_done = 0;
-  entry.first_progress_ns = entry.last_progress_ns = -1;
-  entry.shrinking = false;
-  entry.worker = -1;
-  ++entry.task.attempt;
-  if (entry.task.pieces.empty()) {  // all was checkpointed; only the last word is missing
-    entry.state = TaskState::kDone;
-    ++tasks_done_;
-    return;
-  }
-  entry.state = TaskState::kPending;
-  if (was_running) {
-    ++retries_;
-    ++entry.deaths;
-  }
-  const int32_t budget = entry.suspect ? 1 : options_.max_attempts;
-  if (entry.deaths < budget) {
-    pending_.push_front(entry.task.id);
-    return;
-  }
-  const int64_t rows = RowsOf(entry.task.pieces);
-  if (rows == 1) {
-    commands.push_back(FailJob{MakeError(ErrorKind::kUserFunction, "worker processes die on ",
-                                         Describe(entry.task.pieces.front()), ": ", reason)});
-    return;
-  }
-  auto second = PiecesFrom(entry.task.pieces, rows / 2);
-  entry.task.pieces = FirstRows(entry.task.pieces, rows / 2);
-  entry.deaths = 0;
-  entry.suspect = true;
-  pending_.push_front(entry.task.id);
-  AddTask(std::move(second), true);
-}
-
 int64_t Scheduler::RemainingNs(const TaskEntry& entry) const {
   const int64_t rows = entry.rows_done - entry.first_progress_rows;
   const int64_t elapsed = entry.last_progress_ns - entry.first_progress_ns;
@@ -237,12 +167,16 @@ int64_t Scheduler::IdleThreads() const {
 
 Scheduler::Commands Scheduler::OnTick(int64_t now_ns) {
   Commands commands;
+  EndRests(now_ns);
+  Dispatch(commands);
   if (pending_.empty() && !finished()) SplitForIdle(now_ns, commands);
+  if (options_.stall_ns > 0) ReplaceStalled(now_ns, commands);
   return commands;
 }
 
 void Scheduler::SplitForIdle(int64_t now_ns, Commands& commands) {
   std::vector<std::pair<int64_t, TaskEntry*>> candidates;
+  const int64_t taken_back = TakeBackQueued(IdleThreads(), commands);
   for (const auto& [id, worker] : workers_) {
     for (const TaskId task : worker.assigned) {
       TaskEntry& entry = tasks_[static_cast<size_t>(task)];
@@ -263,7 +197,7 @@ void Scheduler::SplitForIdle(int64_t now_ns, Commands& commands) {
   const int64_t worthwhile =
       total_ns / options_.split_above_ns - busy - IdleThreads() - int64_t{starting_} * options_.threads_per_worker;
   StartMore(worthwhile, commands);
-  int64_t idle = IdleThreads();
+  int64_t idle = IdleThreads() - taken_back;
   for (const auto& [remaining, entry] : candidates) {
     if (idle-- <= 0) return;
     entry->shrinking = true;

@@ -132,13 +132,155 @@ TEST(Scheduler, RowsThatKillWorkersAreFoundByBisection) {
         }
         next = scheduler.OnTaskDone(assign->worker, assign->task.id, assign->task.attempt);
       }
-    } else if (const auto* fail = std::get_if<FailJob>(&command)) {
-      EXPECT_NE(fail->error.message.find("row 37 of fragment 5"), std::string::npos) << fail->error.message;
+    } else if (const auto* blame = std::get_if<BlameRow>(&command)) {
+      EXPECT_EQ(blame->row, (RowRange{5, 37, 38}));
+      EXPECT_EQ(blame->failure.error_type, "WorkerCrashError");
+      EXPECT_EQ(blame->failure.message, "segmentation fault");
+      EXPECT_EQ(blame->failure.attempts, 3 + 6);  // three on the whole, then halves down to the row
       return;
     }
     queue.insert(queue.end(), next.begin(), next.end());
   }
   FAIL() << "the row was not found";
+}
+
+// The one row of the task `row` is to blame already.
+BlameRow Blamed(Scheduler& scheduler) {
+  scheduler.Start();
+  scheduler.OnWorkerReady(1);
+  WorkerLoss loss("stuck");
+  loss.error_type = "FunctionTimeoutError";
+  loss.task = 0;
+  loss.rows = RowRange{0, 4, 5};
+  const auto commands = scheduler.OnWorkerLost(1, loss);
+  return *First<BlameRow>(commands);
+}
+
+TEST(Scheduler, RowsThatAWorkerNamedAreBlamedAtOnceAndTheOthersGoOn) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 10}})});
+  const BlameRow blame = Blamed(scheduler);
+  EXPECT_EQ(blame.row, (RowRange{0, 4, 5}));
+  EXPECT_EQ(blame.failure.attempts, 1);
+  EXPECT_EQ(blame.failure.error_type, "FunctionTimeoutError");
+  const auto others = Assignments(scheduler.OnWorkerReady(2));
+  ASSERT_EQ(others.size(), 1U);
+  EXPECT_EQ(others[0].task.pieces, (std::vector<RowRange>{{0, 0, 4}, {0, 5, 10}}));
+}
+
+TEST(Scheduler, ARowThatIsGivenUpIsHandedOutAsSuchAndEndsTheJob) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 10}})});
+  const BlameRow blame = Blamed(scheduler);
+  auto assigned = Assignments(scheduler.OnWorkerReady(2));
+  for (const RowRange& piece : assigned[0].task.pieces) {
+    scheduler.OnCheckpoint(assigned[0].task.id, assigned[0].task.attempt, piece);
+  }
+  scheduler.OnTaskDone(2, assigned[0].task.id, assigned[0].task.attempt);
+  EXPECT_FALSE(scheduler.finished());
+  assigned = Assignments(scheduler.GiveUp(blame.task, blame.failure));
+  ASSERT_EQ(assigned.size(), 1U);
+  EXPECT_EQ(assigned[0].task.given_up->message, "stuck");
+  // A worker that is lost meanwhile has nothing to do with the row.
+  for (WorkerId worker = 2; worker < 8; ++worker) {
+    EXPECT_EQ(First<BlameRow>(scheduler.OnWorkerLost(worker, "killed")), nullptr);
+    assigned = Assignments(scheduler.OnWorkerReady(worker + 1));
+    ASSERT_EQ(assigned.size(), 1U);
+  }
+  EXPECT_TRUE(scheduler.OnCheckpoint(assigned[0].task.id, assigned[0].task.attempt, {0, 4, 5}));
+  scheduler.OnTaskDone(8, assigned[0].task.id, assigned[0].task.attempt);
+  EXPECT_TRUE(scheduler.finished());
+}
+
+TEST(Scheduler, ARowThatIsTriedAgainIsBlamedWithItsAttemptsInAll) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 4, 5}})});
+  const BlameRow blame = Blamed(scheduler);
+  scheduler.TryAgain(blame.task);
+  ASSERT_EQ(Assignments(scheduler.OnWorkerReady(2)).size(), 1U);
+  const auto commands = scheduler.OnWorkerLost(2, "killed");
+  ASSERT_NE(First<BlameRow>(commands), nullptr);
+  EXPECT_EQ(First<BlameRow>(commands)->failure.attempts, 2);
+}
+
+TEST(Scheduler, DeathsOfATaskThatGoesOnBetweenThemAreNotCountedTogether) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 100}})});
+  scheduler.Start();
+  auto assigned = Assignments(scheduler.OnWorkerReady(1));
+  for (int32_t i = 0; i < 20; ++i) {
+    ASSERT_EQ(assigned.size(), 1U);
+    EXPECT_FALSE(assigned[0].task.rows() < 100 - i);
+    scheduler.OnCheckpoint(0, i + 1, {0, i, i + 1});
+    scheduler.OnWorkerLost(i + 1, "killed");
+    assigned = Assignments(scheduler.OnWorkerReady(i + 2));
+  }
+  EXPECT_EQ(scheduler.tasks_total(), 1);
+}
+
+TEST(Scheduler, AWorkerWithoutProgressIsReplaced) {
+  SchedulerOptions options = Options(1);
+  options.stall_ns = 5 * kSecond;
+  Scheduler scheduler(options, {TaskOf({{0, 0, 10}})});
+  scheduler.Start();
+  scheduler.OnWorkerReady(1);
+  EXPECT_EQ(First<ReplaceWorker>(scheduler.OnTick(0)), nullptr);
+  EXPECT_EQ(First<ReplaceWorker>(scheduler.OnTick(5 * kSecond)), nullptr);
+  scheduler.OnProgress(1, 0, 1, 3, 5 * kSecond);
+  EXPECT_EQ(First<ReplaceWorker>(scheduler.OnTick(6 * kSecond)), nullptr);
+  EXPECT_EQ(First<ReplaceWorker>(scheduler.OnTick(11 * kSecond)), nullptr);
+  const auto commands = scheduler.OnTick(12 * kSecond);
+  const auto* replace = First<ReplaceWorker>(commands);
+  ASSERT_NE(replace, nullptr);
+  EXPECT_EQ(replace->loss.error_type, "WorkerStallError");
+  EXPECT_EQ(replace->loss.task, 0);
+  scheduler.OnWorkerLost(1, replace->loss);
+  EXPECT_EQ(Assignments(scheduler.OnWorkerReady(2)).size(), 1U);
+}
+
+TEST(Scheduler, ATaskThatWaitsBehindASlowOneIsTakenBackForAnIdleWorker) {
+  std::vector<Task> tasks;
+  for (int64_t i = 0; i < 12; ++i) tasks.push_back(TaskOf({{0, 10 * i, 10 * i + 10}}));
+  Scheduler scheduler(Options(2), std::move(tasks));
+  scheduler.Start();
+  auto slow = Assignments(scheduler.OnWorkerReady(1));
+  ASSERT_EQ(slow.size(), 2U);  // one to run, one in line
+  auto quick = Assignments(scheduler.OnWorkerReady(2));
+  while (!quick.empty()) {
+    const Task task = quick.front().task;
+    quick.erase(quick.begin());
+    scheduler.OnCheckpoint(task.id, task.attempt, task.pieces[0]);
+    for (const AssignTask& next : Assignments(scheduler.OnTaskDone(2, task.id, task.attempt))) quick.push_back(next);
+  }
+  const auto commands = scheduler.OnTick(kSecond);
+  const auto* shrink = First<ShrinkTask>(commands);
+  ASSERT_NE(shrink, nullptr);
+  EXPECT_EQ(shrink->task, slow[1].task.id);
+  EXPECT_EQ(shrink->keep_rows, 0);
+  const auto given = Assignments(scheduler.OnShrunk(1, shrink->task, shrink->attempt, 0));
+  ASSERT_EQ(given.size(), 1U);
+  EXPECT_EQ(given[0].worker, 2);
+  EXPECT_EQ(given[0].task.pieces, slow[1].task.pieces);
+  scheduler.OnTaskDone(1, shrink->task, shrink->attempt);
+  scheduler.OnCheckpoint(given[0].task.id, 1, given[0].task.pieces[0]);
+  scheduler.OnTaskDone(2, given[0].task.id, 1);
+  scheduler.OnCheckpoint(slow[0].task.id, 1, slow[0].task.pieces[0]);
+  scheduler.OnTaskDone(1, slow[0].task.id, 1);
+  EXPECT_TRUE(scheduler.finished());
+}
+
+TEST(Scheduler, APassingFaultIsTriedAgainAfterAPauseThatGrows) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 10}})});
+  scheduler.Start();
+  ASSERT_EQ(Assignments(scheduler.OnWorkerReady(1)).size(), 1U);
+  const Error error = MakeError(ErrorKind::kRetryable, "read rows: the server is busy");
+  int64_t now = 0;
+  for (int32_t attempt = 1; attempt < 5; ++attempt) {
+    EXPECT_TRUE(scheduler.OnPassingFault(1, 0, attempt, error, now).empty());
+    const int64_t pause = (kSecond / 2) << (attempt - 1);
+    EXPECT_TRUE(Assignments(scheduler.OnTick(now + pause - 1)).empty());
+    ASSERT_EQ(Assignments(scheduler.OnTick(now += pause)).size(), 1U);
+  }
+  const auto commands = scheduler.OnPassingFault(1, 0, 5, error, now);
+  ASSERT_NE(First<FailJob>(commands), nullptr);
+  EXPECT_EQ(First<FailJob>(commands)->error.message,
+            "rows 0 to 9 of fragment 0, tried 5 times: read rows: the server is busy");
 }
 
 TEST(Scheduler, WorkersThatCannotStartFailTheJob) {

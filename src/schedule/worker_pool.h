@@ -42,6 +42,9 @@ class WorkerPool {
   /// How a worker's process ended, e.g. "killed by signal 9 (Killed)"; waits a moment for the news. `pid` as of Kill.
   virtual std::string ExitReason(WorkerId worker, int64_t pid) = 0;
 
+  /// Whether the system killed `pid`, of which ExitReason was told, since memory ran out; false where nobody knows.
+  virtual bool WasOutOfMemory(int64_t) { return false; }
+
   static constexpr int kComesLater = -1;
   /// A descriptor that is readable when Poll has something to do; -1: it never has.
   [[nodiscard]] virtual int fd() const { return -1; }

@@ -33,13 +33,15 @@ RowRange TakeRange(Decoder& in) {
 void Put(Encoder& out, const Error& error) {
   out.Int(static_cast<int64_t>(error.kind));
   out.Text(error.message);
+  out.Text(error.name);
 }
 
 Error TakeError(Decoder& in) {
   const int64_t kind = in.Int();
   std::string message = in.Text();
+  std::string name = in.Text();
   const bool known = kind >= 0 && kind <= static_cast<int64_t>(ErrorKind::kInternal);
-  return Error{known ? static_cast<ErrorKind>(kind) : ErrorKind::kInternal, std::move(message)};
+  return Error{known ? static_cast<ErrorKind>(kind) : ErrorKind::kInternal, std::move(message), std::move(name)};
 }
 
 void Put(Encoder& out, const WorkTimes& times) {
@@ -149,6 +151,11 @@ void Encode(Encoder& out, const AssignMessage& m) {
   out.Flag(m.only_listed_rows);
   out.Int(static_cast<int64_t>(m.rows.size()));
   for (const int64_t row : m.rows) out.Int(row);
+  const RowFailure given_up = m.task.given_up.value_or(RowFailure{});
+  out.Flag(m.task.given_up.has_value());
+  out.Text(given_up.error_type);
+  out.Text(given_up.message);
+  out.Int(given_up.attempts);
 }
 
 void Decode(Decoder& in, AssignMessage& m) {
@@ -164,6 +171,12 @@ void Decode(Decoder& in, AssignMessage& m) {
   m.only_listed_rows = in.Flag();
   const int64_t rows = in.Count(8);
   for (int64_t i = 0; i < rows; ++i) m.rows.push_back(in.Int());
+  const bool is_given_up = in.Flag();
+  RowFailure given_up;
+  given_up.error_type = in.Text();
+  given_up.message = in.Text();
+  given_up.attempts = in.Int();
+  if (is_given_up) m.task.given_up = std::move(given_up);
 }
 
 void Encode(Encoder& out, const ShrinkMessage& m) {
@@ -257,6 +270,19 @@ void Encode(Encoder&, const BeatMessage&) {}
 void Decode(Decoder&, BeatMessage&) {}
 
 static_assert(std::is_same_v<std::variant_alternative_t<kHelloType, Message>, HelloMessage>);
+
+void Encode(Encoder& out, const StuckMessage& m) {
+  PutTask(out, m);
+  Put(out, m.rows);
+  out.Text(m.error_type);
+  out.Text(m.reason);
+}
+void Decode(Decoder& in, StuckMessage& m) {
+  TakeTask(in, m);
+  m.rows = TakeRange(in);
+  m.error_type = in.Text();
+  m.reason = in.Text();
+}
 
 template <size_t Index = 0>
 Result<Message> DecodeAlternative(uint8_t type, std::string_view payload) {

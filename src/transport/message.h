@@ -93,14 +93,23 @@ struct SetupFailedMessage {
   Error error;
 };
 
+/// The function does not come back and cannot be interrupted: the worker ends itself after this.
+struct StuckMessage {
+  TaskId task = 0;
+  int32_t attempt = 0;
+  RowRange rows;  ///< That the call is about.
+  std::string error_type;
+  std::string reason;
+};
+
 // Either way.
 
 /// Alive.
 struct BeatMessage {};
 
-using Message =
-    std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage, ProgressMessage,
-                 CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage, SetupFailedMessage, BeatMessage>;
+using Message = std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage,
+                             ProgressMessage, CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage,
+                             SetupFailedMessage, BeatMessage, StuckMessage>;
 
 /// A frame: u32 payload length, u8 type, payload.
 std::string EncodeFrame(const Message& message);

@@ -76,6 +76,22 @@ TEST(Message, OutcomesSurviveTheWire) {
   EXPECT_EQ(failed.where, (RowRange{1, 2, 3}));
 }
 
+TEST(Message, WhatEndsARowSurvivesTheWire) {
+  AssignMessage sent;
+  sent.task = Task{5, 2, {{1, 7, 8}}};
+  sent.fragment_keys = {"aa"};
+  sent.task.given_up = RowFailure{"WorkerCrashError", "signal 11", 4};
+  const auto got = std::get<AssignMessage>(RoundTrip(sent));
+  ASSERT_TRUE(got.task.given_up.has_value());
+  EXPECT_EQ(got.task.given_up->error_type, "WorkerCrashError");
+  EXPECT_EQ(got.task.given_up->message, "signal 11");
+  EXPECT_EQ(got.task.given_up->attempts, 4);
+  const auto stuck = std::get<StuckMessage>(RoundTrip(StuckMessage{5, 2, {1, 7, 8}, "FunctionTimeoutError", "slow"}));
+  EXPECT_EQ(stuck.rows, (RowRange{1, 7, 8}));
+  EXPECT_EQ(stuck.error_type, "FunctionTimeoutError");
+  EXPECT_EQ(stuck.reason, "slow");
+}
+
 TEST(Message, TruncatedAndOverlongPayloadsAreRefused) {
   const std::string frame = EncodeFrame(AssignMessage{Task{5, 2, {{1, 0, 10}}}, {"key"}, "f", false});
   const auto type = static_cast<uint8_t>(frame[4]);

@@ -35,12 +35,18 @@ class ConcatenatingAssembler final : public Assembler {
 class FakeJobHost final : public JobHost {
  public:
   Result<std::string> WorkerPayload() override { return std::string("payload"); }
+  RowDecision DecideRow(const RowFailure& failure) override {
+    blamed.push_back(failure);
+    return on_row ? on_row(failure) : RowDecision::kFail;
+  }
   bool OnProgress(const JobMetrics& metrics, const std::string& phase) override {
     phases.push_back(phase);
     return !on_progress || on_progress(metrics);
   }
   std::function<bool(const JobMetrics&)> on_progress;
   std::vector<std::string> phases;
+  std::function<RowDecision(const RowFailure&)> on_row;
+  std::vector<RowFailure> blamed;
 };
 
 class JobFixture : public ::testing::Test {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 namespace leman::testing {
@@ -63,7 +64,8 @@ class AddThousand final : public Udf {
 
   Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
     const Int64s x = ReadInt64Array(*inputs->children[0]);
-    if (pool_.on_call) LEMAN_RETURN_IF_ERROR(pool_.on_call(worker_, x, failed_row));
+    const bool any = selected == nullptr || std::count(selected->begin(), selected->end(), 1) > 0;
+    if (any && pool_.on_call) LEMAN_RETURN_IF_ERROR(pool_.on_call(worker_, x, failed_row));
     if (worker_.dead()) return MakeError(ErrorKind::kCancelled, "the worker is dead");
     Int64s y;
     for (size_t i = 0; i < x.size(); ++i) {

@@ -61,6 +61,7 @@ def test_the_signature_is_as_documented() -> None:
         "label_selector": "None",
         "executor": "None",
         "timeout": "None",
+        "stall_timeout": "None",
         "retry_failed": "False",
         "job_id": "None",
         "progress": "None",
