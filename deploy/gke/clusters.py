@@ -13,6 +13,7 @@ IO = {"LANCE_IO_THREADS": "16"}
 features = (
     KubeRayClusterBuilder.create("features")
     .namespace("leman")
+    .trusted_keys("leman-keys")
     .head_group(image="leman", env_vars=IO)
     .add_worker_group(KubeRayClusterBuilder.cpu_worker().cpus(5).memory("18Gi").spot().max_replicas(60).env_vars(IO))
     .add_worker_group(

@@ -244,14 +244,21 @@ def apply(
     from .cluster import deployment
 
     manifest, defined = _load_manifest(source, job_options)
-    state = deployment.apply(
-        manifest if defined is None else defined,
-        api=_connect(kube_context, in_cluster, defined),
-        wait=not no_wait,
-        timeout_s=timeout,
-        dry_run=dry_run,
-        follow=deployment.Follow(_say),
-    )
+    try:
+        state = deployment.apply(
+            manifest if defined is None else defined,
+            api=_connect(kube_context, in_cluster, defined),
+            wait=not no_wait,
+            timeout_s=timeout,
+            dry_run=dry_run,
+            follow=deployment.Follow(_say),
+        )
+    except KeyboardInterrupt:
+        name = f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
+        click.echo(
+            f"{name} goes on. Watch it again with the same command; end it: leman cluster delete {name}", err=True
+        )
+        raise
     if _is_json():
         cli_output.print_json(state.as_dict())
     elif not dry_run:

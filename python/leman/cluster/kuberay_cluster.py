@@ -56,6 +56,8 @@ class KubeRayCluster:
         How ``leman.cluster.apply`` finds the Kubernetes API; not part of the manifest.
     shared_volumes : dict of str to str
         Folder of every pod: PersistentVolumeClaim that is mounted there.
+    keys_secret : str or None
+        The Secret with the keys whose functions the driver on the head trusts.
     """
 
     name: str
@@ -66,6 +68,7 @@ class KubeRayCluster:
     token_authentication: bool = True
     config_method: K8sConfigMethod = K8sConfigMethod.LOCAL
     shared_volumes: dict[str, str] = dataclasses.field(default_factory=dict)
+    keys_secret: str | None = None
 
     @property
     def is_autoscaled(self) -> bool:
@@ -136,6 +139,7 @@ class KubeRayClusterBuilder:
         self._token_authentication = True
         self._config_method = K8sConfigMethod.LOCAL
         self._shared_volumes: dict[str, str] = {}
+        self._keys_secret: str | None = None
 
     @staticmethod
     def create(name: str) -> KubeRayClusterBuilder:
@@ -198,6 +202,18 @@ class KubeRayClusterBuilder:
         if folder in self._shared_volumes:
             raise ValueError(f"path={path!r}: {self._shared_volumes[folder]!r} is mounted there already")
         self._shared_volumes[folder] = object_name("claim", claim)
+        return self
+
+    def trusted_keys(self, secret: str) -> KubeRayClusterBuilder:
+        """Let a driver on the head run functions that are stored in tables, if one of these keys signed them.
+
+        Parameters
+        ----------
+        secret : str
+            A Kubernetes Secret of the namespace; each of its keys is a file of ``trusted_keys`` (docs/guide.md, Trust):
+            ``kubectl create secret generic leman-keys --from-file me.json=$HOME/.config/leman/signing_key.json``.
+        """
+        self._keys_secret = object_name("secret", secret)
         return self
 
     def head_group(
@@ -305,6 +321,7 @@ class KubeRayClusterBuilder:
             self._token_authentication,
             self._config_method,
             dict(self._shared_volumes),
+            self._keys_secret,
         )
 
 

@@ -22,6 +22,7 @@ _PORTS = (("gcs", 6379), ("dashboard", 8265), ("client", 10001))
 _EVERYWHERE: dict[str, str | SecretKeyRef] = {"RAY_worker_niceness": "0"}
 # The driver runs on the head: there `leman backfill` takes the cluster without being told to.
 _ON_THE_HEAD: dict[str, str | SecretKeyRef] = {"LEMAN_EXECUTOR": "ray"}
+_CONFIG_FOLDER = "/etc/leman"
 
 
 def cluster_manifest(cluster: KubeRayCluster) -> dict[str, Any]:
@@ -68,15 +69,27 @@ def _cluster_spec(cluster: KubeRayCluster) -> dict[str, Any]:
     image = cluster.head.image
     spec["workerGroupSpecs"] = [_worker_group(group, image, autoscaled) for group in cluster.worker_groups]
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
-        _mount(cluster.shared_volumes, group["template"]["spec"])
+        for index, (path, claim) in enumerate(cluster.shared_volumes.items()):
+            volume = {"persistentVolumeClaim": {"claimName": claim}}
+            _mount(f"shared-{index}", path, volume, group["template"]["spec"])
+    if cluster.keys_secret is not None:
+        # Where it is missing the head still starts, and a job says which key it misses.
+        head = spec["headGroupSpec"]["template"]["spec"]
+        _mount(
+            "keys",
+            f"{_CONFIG_FOLDER}/trusted_keys",
+            {"secret": {"secretName": cluster.keys_secret, "optional": True}},
+            head,
+        )
+        head["containers"][0]["env"] += environment_entries({"LEMAN_CONFIG_DIR": _CONFIG_FOLDER})
     return spec
 
 
-def _mount(volumes: dict[str, str], pod: dict[str, Any]) -> None:
-    if volumes:
-        named = [(f"shared-{index}", path, claim) for index, (path, claim) in enumerate(volumes.items())]
-        pod["volumes"] = [{"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, _, claim in named]
-        pod["containers"][0]["volumeMounts"] = [{"name": name, "mountPath": path} for name, path, _ in named]
+def _mount(name: str, path: str, volume: dict[str, Any], pod: dict[str, Any]) -> None:
+    is_secret = "secret" in volume
+    pod.setdefault("volumes", []).append({"name": name, **volume})
+    mount = {"name": name, "mountPath": path, **({"readOnly": True} if is_secret else {})}
+    pod["containers"][0].setdefault("volumeMounts", []).append(mount)
 
 
 def _head_group(head: PodSettings, autoscaled: bool) -> dict[str, Any]:

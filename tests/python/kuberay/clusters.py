@@ -25,6 +25,7 @@ def everything() -> KubeRayCluster:
         .namespace("features")
         .ray_version("2.60.0")
         .shared_volume("tables", "/data")
+        .trusted_keys("leman-keys")
         .head_group(
             image=IMAGE,
             cpus=2,

@@ -104,6 +104,7 @@ def test_spot_and_accelerator_add_to_what_is_there() -> None:
         (lambda: Builder.create("c").ray_version("2.60"), ValueError, ["ray_version='2.60'", "'2.60.0'"]),
         (lambda: Builder.create("c").token_authentication("yes"), TypeError, ["enabled='yes'"]),
         (lambda: Builder.create("c").shared_volume("tables", "data"), ValueError, ["path='data'", "'/data'"]),
+        (lambda: Builder.create("c").trusted_keys("My Keys"), ValueError, ["secret='My Keys'"]),
         (lambda: Builder.create("c").shared_volume("My Claim", "/data"), ValueError, ["claim='My Claim'"]),
         (
             lambda: Builder.create("c").shared_volume("a", "/data").shared_volume("b", "/data"),

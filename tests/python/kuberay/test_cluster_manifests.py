@@ -11,6 +11,7 @@ import pytest
 
 from leman.cluster import KubeRayClusterBuilder, SecretKeyRef
 from leman.cluster.environment import check_manifest, looks_secret, redacted, redacted_text
+from leman.signing_key import config_folder
 
 from . import kuberay_crds
 from .clusters import IMAGE, everything, fixed_size, smallest
@@ -53,8 +54,18 @@ def test_a_shared_volume_is_in_every_pod() -> None:
     manifest = everything().to_manifest()["spec"]
     for group in (manifest["headGroupSpec"], *manifest["workerGroupSpecs"]):
         pod = group["template"]["spec"]
-        assert pod["volumes"] == [{"name": "shared-0", "persistentVolumeClaim": {"claimName": "tables"}}]
-        assert pod["containers"][0]["volumeMounts"] == [{"name": "shared-0", "mountPath": "/data"}]
+        assert pod["volumes"][0] == {"name": "shared-0", "persistentVolumeClaim": {"claimName": "tables"}}
+        assert pod["containers"][0]["volumeMounts"][0] == {"name": "shared-0", "mountPath": "/data"}
+
+
+def test_the_heads_driver_finds_the_trusted_keys_where_leman_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = everything().to_manifest()["spec"]["headGroupSpec"]["template"]["spec"]
+    mount = next(entry for entry in head["containers"][0]["volumeMounts"] if entry["name"] == "keys")
+    environment = {entry["name"]: entry.get("value") for entry in head["containers"][0]["env"]}
+    monkeypatch.setenv("LEMAN_CONFIG_DIR", environment["LEMAN_CONFIG_DIR"])
+    assert mount == {"name": "keys", "mountPath": str(config_folder() / "trusted_keys"), "readOnly": True}
+    assert head["volumes"][1] == {"name": "keys", "secret": {"secretName": "leman-keys", "optional": True}}
+    assert len(everything().to_manifest()["spec"]["workerGroupSpecs"][0]["template"]["spec"]["volumes"]) == 1
 
 
 def test_the_schema_refuses_what_it_does_not_know() -> None:

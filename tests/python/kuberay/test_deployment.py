@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import sys
@@ -478,6 +479,19 @@ def test_what_leman_did_not_make_is_not_deleted_unless_forced(fake: FakeApi, sai
     assert key in fake.objects
     delete("theirs", force=True, follow=said.follow())
     assert key not in fake.objects
+
+
+def test_an_interrupted_wait_says_that_it_goes_on(
+    fake: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        _thread.interrupt_main()
+
+    (tmp_path / "cluster.json").write_text(json.dumps(smallest().to_manifest()))
+    fake.statuses = [STARTING, interrupt]
+    assert cli.run(["cluster", "apply", str(tmp_path / "cluster.json")]) == 130
+    assert "raycluster/smallest goes on. Watch it again with the same command" in capsys.readouterr().err
+    assert fake.objects
 
 
 def test_the_command_line_goes_all_the_way(
