@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test bench bench-write test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test bench bench-write bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ bench: ## The figures of bench/results, peers included (about 20 minutes)
 bench-write: ## How large outputs are written and read: bench/results/write.md (about 8 minutes)
 	@tools/bootstrap
 	@$(PYTHON_IN_VENV) bench/write.py
+
+bench-ray: ## Job start, overhead and capacity on Ray, written to bench/results/ray.md (about 3 minutes)
+	@tools/bootstrap test
+	@cmake build >/dev/null && cmake --build build --target schedule_bench coordinator_bench -- --quiet
+	@.bench/venv-cluster/bin/python bench/on_ray.py --engine build
 
 lint: ## Formatting, static checks, types, and the rules of src/README.md
 	@tools/bootstrap lint

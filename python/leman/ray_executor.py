@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .backfill_spec import BackfillSpec
 
-_CONNECT_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 5.0
 _NO_NODE_PATIENCE_S = 8.0
 _lock = threading.Lock()
 _shared: RayCluster | None = None

@@ -118,6 +118,7 @@ class RayNodes:
         self.private.mkdir()
         self.nodes: list[Node] = []
         self._port = 6379 if self.has_namespaces else _free_port()
+        self.client_port = 10001 if self.has_namespaces else _free_port()
         self._dashboard = dashboard
         self._dashboard_port = 8265 if self.has_namespaces else _free_port()
 
@@ -143,7 +144,7 @@ class RayNodes:
                 f"--include-dashboard={str(self._dashboard).lower()}",
                 f"--dashboard-port={self._dashboard_port}",
             ]
-            command += ["--dashboard-host=127.0.0.1"]
+            command += ["--dashboard-host=127.0.0.1", f"--ray-client-server-port={self.client_port}"]
         else:
             command += [f"--address={self.nodes[0].address}:{self._port}"]
         command += [f"--object-store-memory={100 << 20}", "--disable-usage-stats"]

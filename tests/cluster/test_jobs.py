@@ -71,6 +71,28 @@ def test_a_table_that_only_the_driver_sees_is_refused(jobs: Any) -> None:
     assert "storage that all of them share" in told["error"]
 
 
+@pytest.mark.long_cluster
+def test_a_driver_outside_of_the_cluster(jobs: Any) -> None:
+    jobs.numbers(rows=200, fragments=2)
+    outside = {"address": f"ray://{jobs.cluster.nodes[0].address}:{jobs.cluster.client_port}"}
+    told = jobs.run("slow", concurrency=2, cluster=outside)
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.values() == [x * x for x in range(200)]
+    told = jobs.run("slow", column="z", num_gpus=9, cluster=outside)
+    assert "asks for 1 CPU, 9 GPU" in told["error"]
+    assert "2 CPU, 2 GPU, " in told["error"]
+
+
+@pytest.mark.long_cluster
+def test_workers_that_cannot_reach_the_driver_say_so(jobs: Any) -> None:
+    jobs.numbers(rows=100, fragments=1)
+    told = jobs.run("slow", concurrency=1, cluster={"driver_address": "127.0.0.1"})
+    assert told["status"] == "FAILED"
+    if jobs.cluster.has_namespaces:
+        assert "no connection to 127.0.0.1:" in told["error"]
+        assert "driver_address=" in told["error"]
+
+
 def test_secrets_are_in_no_record_and_no_log(jobs: Any) -> None:
     jobs.numbers(rows=100, fragments=1)
     told = jobs.run("slow", concurrency=1)
