@@ -11,6 +11,7 @@
 #include "job/backfill.h"
 #include "job/job_log.h"
 #include "job/local_worker_pool.h"
+#include "native_udfs.h"
 #include "plan/plan_printer.h"
 #include "remote_workers.h"
 #include "value_conversion.h"
@@ -118,4 +119,5 @@ NB_MODULE(_engine, m) {
   m.def("serve_worker", &leman::python::ServeWorkerFromPython);
   m.def("serve_remote_worker", &leman::python::ServeRemoteWorker);
   leman::python::BindCleanup(m);
+  leman::python::BindNativeUdfs(m);
 }

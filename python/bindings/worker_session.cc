@@ -13,6 +13,7 @@
 #include "io/local_object_store.h"
 #include "python_error.h"
 #include "scalar/scalar_caller.h"
+#include "skipped_rows.h"
 
 namespace leman::python {
 namespace nb = nanobind;
@@ -147,17 +148,6 @@ class PythonMerger final : public ArrayMerger {
   SharedObject merge_;
 };
 
-// (row, type, message, traceback, attempts) of python/leman/row_policy.py.
-std::vector<SkippedRow> SkippedFrom(const nb::object& rows) {
-  std::vector<SkippedRow> skipped;
-  for (const nb::handle item : rows) {
-    const auto row = nb::borrow<nb::tuple>(item);
-    skipped.push_back({0, nb::cast<int64_t>(row[0]), nb::cast<std::string>(row[1]), nb::cast<std::string>(row[2]),
-                       nb::cast<std::string>(row[3]), nb::cast<int64_t>(row[4])});
-  }
-  return skipped;
-}
-
 class BatchUdf final : public Udf {
  public:
   BatchUdf(std::shared_ptr<Shared> shared, OwnedSchema inputs)
@@ -172,7 +162,7 @@ class BatchUdf final : public Udf {
       const nb::object batch = shared_->exchange.ToRecordBatch(std::move(inputs), *inputs_.get());
       const nb::object mask = selected == nullptr ? nb::none() : nb::object(MaskBytes(*selected));
       const nb::object applied = apply_.get()(batch, mask);
-      skipped_ = SkippedFrom(applied[1]);
+      skipped_ = SkippedRowsFrom(applied[1]);
       return ArrowExchange::FromArray(applied[0]);
     } catch (nb::python_error& exception) {
       return UserErrorOf(exception, name_);
@@ -221,7 +211,7 @@ class ScalarUdf final : public Udf {
       auto result = caller_->Call(
           *inputs.get(), mask, failed_row,
           [this](int64_t row, const Error&, const UserException& exception) { return Decide(row, exception); });
-      skipped_ = SkippedFrom(policy_.get().attr("take_skipped")());
+      skipped_ = SkippedRowsFrom(policy_.get().attr("take_skipped")());
       return result;
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
@@ -267,7 +257,7 @@ class AsyncUdf final : public Udf {
       auto result = taker_->Call(
           no_columns, selected == nullptr ? nullptr : selected->data(), failed_row,
           [this](int64_t row, const Error&, const UserException& exception) { return Decide(row, exception); });
-      skipped_ = SkippedFrom(rows_.get().attr("take_skipped")());
+      skipped_ = SkippedRowsFrom(rows_.get().attr("take_skipped")());
       return result;
     } catch (nb::python_error& exception) {
       *failed_row = nb::cast<int64_t>(rows_.get().attr("failed_row"));
@@ -300,8 +290,9 @@ Result<std::unique_ptr<Udf>> MakeAsyncUdf(const std::shared_ptr<Shared>& shared,
   return std::unique_ptr<Udf>(std::make_unique<AsyncUdf>(shared, std::move(inputs), rows, std::move(taker)));
 }
 
-Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs) {
+Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs, NativeStates& native) {
   const auto kind = nb::cast<std::string>(shared->session.attr("kind"));
+  if (kind == "native") return native.MakeUdf(shared->session, *inputs.get(), CopyOf(*shared->output_type.get()));
   if (kind == "async") return MakeAsyncUdf(shared, std::move(inputs));
   if (kind != "scalar") {
     return std::unique_ptr<Udf>(std::make_unique<BatchUdf>(shared, std::move(inputs)));
@@ -345,7 +336,8 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.reader = std::make_unique<PythonReader>(session_);
     tools.writer = std::make_unique<PythonWriter>(shared);
     tools.merger = std::make_unique<PythonMerger>(shared);
-    LEMAN_ASSIGN_OR_RETURN(tools.udf, MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema"))));
+    LEMAN_ASSIGN_OR_RETURN(tools.udf,
+                           MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));
     return tools;
   } catch (const nb::python_error& exception) {
     return ErrorOf(exception, ErrorKind::kInternal);

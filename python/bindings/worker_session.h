@@ -8,6 +8,7 @@
 
 #include "arrow_exchange.h"
 #include "job/worker.h"
+#include "native_udfs.h"
 
 namespace leman::python {
 
@@ -25,6 +26,7 @@ class PythonWorkerHost final : public WorkerHost {
   nanobind::object session_class_;
   nanobind::object session_;
   std::string table_root_;
+  NativeStates native_;
 };
 
 }  // namespace leman::python

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         JobNotFoundError,
         JobTimeoutError,
         LemanError,
+        NativeFunctionError,
         TableNotFoundError,
         UntrustedFunctionError,
         UserFunctionError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         WorkerStallError,
     )
     from .jobs import Job
+    from .native_function import NativeFunction, native_udf
     from .on_error import Fail, Retry, Skip, fail_fast, retry_all, retry_transient, skip_on_error
     from .preview import Preview, PreviewRow
     from .ray_executor import RayCluster, ray_cluster
@@ -65,6 +67,7 @@ _HOMES = {
         "JobNotFoundError",
         "JobTimeoutError",
         "LemanError",
+        "NativeFunctionError",
         "TableNotFoundError",
         "UntrustedFunctionError",
         "UserFunctionError",
@@ -73,6 +76,7 @@ _HOMES = {
         "WorkerStallError",
     ),
     "jobs": ("Job",),
+    "native_function": ("NativeFunction", "native_udf"),
     "on_error": ("Fail", "Retry", "Skip", "fail_fast", "retry_all", "retry_transient", "skip_on_error"),
     "preview": ("Preview", "PreviewRow"),
     "ray_executor": ("RayCluster", "ray_cluster"),
@@ -97,6 +101,8 @@ __all__ = [
     "JobNotFoundError",
     "JobTimeoutError",
     "LemanError",
+    "NativeFunction",
+    "NativeFunctionError",
     "Preview",
     "PreviewRow",
     "RayCluster",
@@ -113,6 +119,7 @@ __all__ = [
     "__version__",
     "connect",
     "fail_fast",
+    "native_udf",
     "ray_cluster",
     "retry_all",
     "retry_transient",

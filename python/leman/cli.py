@@ -140,7 +140,7 @@ def _common(function: _F) -> _F:
 
 _TABLE = click.argument("table", shell_complete=_complete_table)
 _COLUMN = click.argument("column", shell_complete=_complete_column)
-_UDF = click.option("--udf", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="The function.")
+_UDF = click.option("--udf", metavar="MODULE:FUNCTION|FILE.py:FUNCTION|LIB.so:FUNCTION", help="The function.")
 _INPUTS = click.option(
     "--input-columns",
     type=_Names(),
@@ -233,8 +233,24 @@ def _backfill_arguments(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _print_cmake_folder(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from .native_project import cmake_folder
+
+        click.echo(str(cmake_folder()))
+        ctx.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_ENDING.strip())
 @click.version_option(__version__, prog_name="leman")
+@click.option(
+    "--cmake-dir",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_cmake_folder,
+    help="Print the folder of the CMake package for native functions, and exit.",
+)
 def cli() -> None:
     """Fill columns of Lance tables with your own functions.
 

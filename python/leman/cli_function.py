@@ -1,4 +1,4 @@
-"""Finds a function named on the command line: ``module:function`` or ``path.py:function``."""
+"""Finds a function named on the command line: ``module:function``, ``path.py:function`` or ``library.so:function``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .argument_checks import closest
 from .cli_module import import_place
 from .user_function import UserFunction, UserFunctionClass, as_user_function
 
-_FORM = "expected module:function or path.py:function"
+_FORM = "expected module:function, path.py:function or library.so:function"
 
 
 def load_named_function(reference: str) -> UserFunction:
@@ -19,7 +19,7 @@ def load_named_function(reference: str) -> UserFunction:
     ----------
     reference : str
         ``features:n_words``, ``features.py:n_words``; for a class that takes arguments also with literals as in
-        ``features.py:Embed(model="small")``.
+        ``features.py:Embed(model="small")``; ``libfeatures.so:scale(by=3)`` is a native function with a parameter.
 
     Raises
     ------
@@ -28,6 +28,8 @@ def load_named_function(reference: str) -> UserFunction:
     TypeError
         Where what is found is not a UDF.
     """
+    if ".so:" in reference:
+        return _native_function(reference)
     module, place, expression = import_place("--udf", reference, _FORM)
     name, positional, keywords = _parse(reference, expression)
     value: Any = module
@@ -46,6 +48,19 @@ def load_named_function(reference: str) -> UserFunction:
             raise TypeError(f"--udf {reference!r}: {name} is not a UDF class, so it takes no constructor arguments")
         return value(*positional, **keywords)
     return as_user_function("--udf", value)
+
+
+def _native_function(reference: str) -> UserFunction:
+    from .native_function import native_udf
+
+    path, _, expression = reference.partition(".so:")
+    name, positional, keywords = _parse(reference, expression)
+    if positional:
+        raise TypeError(f"--udf {reference!r}: parameters of a native function have names, e.g. {name}(size=3)")
+    try:
+        return native_udf(path + ".so", name, params=keywords)
+    except FileNotFoundError as error:
+        raise ValueError(f"--udf {reference!r}: {error}") from None
 
 
 def _parse(reference: str, expression: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ def udf_commands() -> None:
 
 
 @udf_commands.command("check")
-@click.argument("function", metavar="MODULE:FUNCTION|FILE.py:FUNCTION")
+@click.argument("function", metavar="MODULE:FUNCTION|FILE.py:FUNCTION|LIB.so:FUNCTION")
 @click.argument("uri", required=False)
 @click.argument("table", required=False)
 @click.option("-n", "rows", type=click.IntRange(1), default=10, show_default=True, help="Rows to try it on.")
@@ -66,3 +67,43 @@ def check(
         print(found)
     if found.errors:
         context.exit(cli_output.FAILED)
+
+
+@udf_commands.command("inspect")
+@click.argument("library", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(library: Path, as_json: bool) -> None:
+    """List the functions of a native library. Its code is loaded, in a process of its own."""
+    from .native_function import describe_library
+
+    described = describe_library(library.resolve())
+    if as_json:
+        entries = [
+            {
+                **{key: entry[key] for key in ("name", "version", "summary", "shares_state")},
+                "inputs": [
+                    {"name": f.name, "type": str(f.type), "takes_null": f.nullable} for f in entry["inputs"].type
+                ],
+                "output": str(entry["output"].type),
+            }
+            for entry in described
+        ]
+        cli_output.print_json(entries)
+        return
+    if not described:
+        print(f"{library} offers no function.")
+    for entry in described:
+        arguments = ", ".join(f"{f.name}: {f.type}{'?' if f.nullable else ''}" for f in entry["inputs"].type)
+        print(f"{entry['name']}({arguments}) -> {entry['output'].type}  {entry['summary']}".rstrip())
+
+
+@udf_commands.command("new")
+@click.argument("folder", type=click.Path(path_type=Path))
+def new(folder: Path) -> None:
+    """Write a project of native functions to start from: C++ source, CMakeLists.txt, README."""
+    from .native_project import new_project
+
+    for path in new_project(folder):
+        print(path)
+    print(f'Build it: cmake -S {folder} -B {folder}/build -Dleman_DIR="$(leman --cmake-dir)" && '
+          f"cmake --build {folder}/build")  # fmt: skip

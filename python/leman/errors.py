@@ -29,6 +29,10 @@ class FunctionTimeoutError(UserFunctionError, TimeoutError):
     """A call of the function took longer than its ``timeout``; matchers of ``TimeoutError`` match it."""
 
 
+class NativeFunctionError(Exception):
+    """What ``on_error`` sees where a native function failed on a row; the message is what the function threw."""
+
+
 class WorkerCrashError(JobFailedError):
     """Worker processes died again and again on the same rows; what ``on_error`` matches such a row as."""
 

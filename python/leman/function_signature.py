@@ -9,7 +9,7 @@ from typing import Any
 
 from .function_types import AnnotatedType, read_annotation, resolve_annotations
 
-SCALAR, ARRAY, RECORD_BATCH = "scalar", "array", "record_batch"
+SCALAR, ARRAY, RECORD_BATCH, NATIVE = "scalar", "array", "record_batch", "native"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,9 @@ class FunctionSignature:
 
     Attributes
     ----------
-    kind : {"scalar", "array", "record_batch"}
-        Called with the values of a row, with one ``pa.Array`` a column, or with one ``pa.RecordBatch``.
+    kind : {"scalar", "array", "record_batch", "native"}
+        Called with the values of a row, with one ``pa.Array`` a column, with one ``pa.RecordBatch``, or by the engine
+        out of a native library.
     arguments : tuple of Argument
         Positional arguments in order, without ``self``.
     returns : AnnotatedType or None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from .argument_checks import closest
 from .errors import ColumnNotFoundError
 from .function_signature import RECORD_BATCH, Argument
-from .function_types import accepts
 from .user_function import UserFunction
 
 if TYPE_CHECKING:
@@ -111,11 +110,10 @@ def resolve_input_columns(
 
 
 def _check_type(function: UserFunction, argument: Argument, path: str, data_type: pa.DataType) -> None:
-    annotated = argument.annotated
-    if annotated is not None and not accepts(annotated, data_type):
+    refusal = function.input_refusal(argument, data_type)
+    if refusal is not None:
         raise TypeError(
-            f"column {path!r} is {data_type}, but argument {argument.name!r} of function {function.name!r} is "
-            f"annotated {annotated.text!r}; change the annotation, or bind another column with input_columns=[…]"
+            f"column {path!r} is {data_type}, but argument {argument.name!r} of function {function.name!r} {refusal}"
         )
 
 

@@ -18,6 +18,7 @@ from lance.file import LanceFileWriter
 
 from .batch_call import BatchFunction
 from .lance_errors import translate
+from .native_function import NativeFunction
 from .row_policy import RowPolicy
 from .user_function import restore
 
@@ -129,6 +130,11 @@ class WorkerSession:
             self.skip_null,
             self.ndarrays,
         )
+
+    def native_function(self) -> tuple[str, str, str]:
+        """Return library, name and parameters of a native function."""
+        assert isinstance(self.function, NativeFunction)
+        return self.function.local_library(), self.function.function, self.function.parameters
 
     def row_policy(self) -> RowPolicy:
         """Return what one thread does about failing rows."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
-from .function_signature import RECORD_BATCH, SCALAR
+from .function_signature import NATIVE, RECORD_BATCH, SCALAR
 from .input_columns import resolve_input_columns
 from .row_filter import check_filter
 
@@ -179,7 +179,7 @@ class _Trial:
             self._loop.close()
 
     def run(self, batch: pa.RecordBatch) -> list[_Result]:
-        if self._function.kind == SCALAR:
+        if self._function.kind in (SCALAR, NATIVE):
             return self._rows(batch)
         return self._batch(batch)
 

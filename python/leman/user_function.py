@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from .function_options import OPTION_NAMES, FunctionOptions, checked_options
-from .function_signature import RECORD_BATCH, SCALAR, Argument, read_signature
-from .function_types import AnnotatedType, to_arrow
+from .function_signature import RECORD_BATCH, SCALAR, Argument, FunctionSignature, read_signature
+from .function_types import AnnotatedType, accepts, to_arrow
 from .function_version import code_version
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ class UserFunction:
     ----------
     name : str
         For people; by default the function's own name.
-    kind : {"scalar", "array", "record_batch"}
-        Called with the values of a row, one ``pyarrow.Array`` a column, or one ``pyarrow.RecordBatch``.
+    kind : {"scalar", "array", "record_batch", "native"}
+        Called with the values of a row, one ``pyarrow.Array`` a column, or one ``pyarrow.RecordBatch``; or out of a
+        native library.
     arguments : tuple of str
         Names of the arguments that columns are bound to, in order.
     input_columns : tuple of str or None
@@ -54,11 +55,18 @@ class UserFunction:
         functools.update_wrapper(self, target, updated=())
         self._target = target
         self._constructor_arguments = constructor_arguments
-        self.options = options
-        self.name: str = options.name or str(getattr(target, "__name__", ""))
+        name = options.name or str(getattr(target, "__name__", ""))
         function = target.__call__ if isinstance(target, type) else target
-        self._signature = read_signature(self.name, function, is_method=isinstance(target, type))
-        self.kind: str = self._signature.kind
+        self.take_options(name, read_signature(name, function, is_method=isinstance(target, type)), options)
+        self._check_output()
+        self._check_async(target)
+
+    def take_options(self, name: str, signature: FunctionSignature, options: FunctionOptions) -> None:
+        """Set what every kind of function has."""
+        self.options = options
+        self.name: str = name
+        self._signature = signature
+        self.kind: str = signature.kind
         self.input_columns: tuple[str, ...] | None = options.input_columns
         self.num_cpus: float | None = options.num_cpus
         self.num_gpus: float | None = options.num_gpus
@@ -78,8 +86,6 @@ class UserFunction:
         self._data_type = options.data_type
         self._version = options.version
         self._local_instance: Callable[..., Any] | None = None
-        self._check_output()
-        self._check_async(target)
         if self.input_columns is not None:
             self.bind(self.input_columns)
 
@@ -135,6 +141,13 @@ class UserFunction:
                 f"{[argument.name for argument in named]!r} of function {self.name!r}, got {len(columns)}"
             )
         return list(zip(columns, named, strict=False))
+
+    def input_refusal(self, argument: Argument, data_type: pa.DataType) -> str | None:
+        """Say why values of a column's type cannot be passed as ``argument``, or None where they can."""
+        annotated = argument.annotated
+        if annotated is None or accepts(annotated, data_type):
+            return None
+        return f"is annotated {annotated.text!r}; change the annotation, or bind another column with input_columns=[…]"
 
     def instantiate(self) -> Callable[..., Any]:
         """Return the plain callable; a worker calls this once for each of its threads.

@@ -39,8 +39,9 @@ Result<std::shared_ptr<const NativeLibrary>> NativeLibrary::Open(const std::stri
     return MakeError(ErrorKind::kNotFound, "library ", path,
                      " cannot be read; give the path of a shared library (.so)");
   }
-  // RTLD_NOW: a symbol that is missing is found here, not in the middle of a job.
-  void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  // RTLD_NOW: a symbol that is missing is found here, not in the middle of a job. RTLD_NODELETE: arrays that it made
+  // are released by its code, whenever their last owner lets go of them.
+  void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     return MakeError(ErrorKind::kInvalidArgument, "library ", path, " cannot be loaded: ", LoaderError());
   }

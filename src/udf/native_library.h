@@ -20,7 +20,7 @@ struct NativeUdfDescription {
   OwnedSchema output;  ///< Of one value.
 };
 
-/// An open library; closed by the destructor, so whatever comes out of it must be gone by then.
+/// An open library. Its code stays mapped for the process's life, since arrays that it made are released by it.
 class NativeLibrary {
  public:
   /// Loads and runs the library's code: only for libraries that the user asked for. kNotFound: no such file;

@@ -41,6 +41,7 @@ Result<OwnedArray> NativeUdf::Apply(OwnedArray inputs, const RowMask* selected, 
   batch.on_row_error = policy_ == nullptr ? nullptr : &AskPolicy;
   LemanUdfError error{-1, {}};
   const int code = state_->udf().apply(state_->get(), &batch, &error);
+  null_inputs_ = batch.null_inputs;
   if (code != LEMAN_UDF_OK) {
     *failed_row = error.row >= 0 && error.row < inputs->length ? error.row : -1;
     return NativeError(name_, code, error);
@@ -53,5 +54,7 @@ std::vector<SkippedRow> NativeUdf::TakeSkipped() {
   if (policy_ == nullptr) return {};
   return policy_->TakeSkipped();
 }
+
+int64_t NativeUdf::TakeNullInputs() { return std::exchange(null_inputs_, 0); }
 
 }  // namespace leman

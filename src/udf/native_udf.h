@@ -57,12 +57,14 @@ class NativeUdf final : public Udf {
 
   Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override;
   std::vector<SkippedRow> TakeSkipped() override;
+  int64_t TakeNullInputs() override;
 
  private:
   std::shared_ptr<const NativeState> state_;
   std::string name_;
   OwnedSchema output_;
   std::unique_ptr<NativeRowPolicy> policy_;
+  int64_t null_inputs_ = 0;
 };
 
 }  // namespace leman
