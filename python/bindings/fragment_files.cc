@@ -38,6 +38,8 @@ AssemblyWay WayOf(AssembledFile::Way way) {
   switch (way) {
     case AssembledFile::Way::kLinked:
       return AssemblyWay::kLinked;
+    case AssembledFile::Way::kPlaced:
+      return AssemblyWay::kPlaced;
     case AssembledFile::Way::kStitched:
       return AssemblyWay::kStitched;
     case AssembledFile::Way::kReencoded:
@@ -52,7 +54,15 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
                                                    int64_t physical_rows, const std::string& file_name) {
   std::vector<CheckpointFile> checkpoints;
   for (const FragmentPart& part : parts) {
-    checkpoints.push_back({table_root_ + "/" + part.key, part.range.start, part.range.end});
+    CheckpointFile& checkpoint =
+        checkpoints.emplace_back(CheckpointFile{table_root_ + "/" + part.key, part.range.start, part.range.end});
+    const size_t name = checkpoint.path.rfind('/') + 1;
+    if (const auto placed = ParseRegionFileName(checkpoint.path.substr(name))) {
+      checkpoint.region = placed->region;
+      checkpoint.pages_path =
+          checkpoint.path.substr(0, name) + PagesFileName(placed->range.fragment_id, placed->fragment_key);
+      checkpoint.check_bytes = part.earlier_run;
+    }
   }
   PythonReencoder reencoder(host_);
   AssembleOptions options;

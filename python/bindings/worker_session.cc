@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/local_object_store.h"
+#include "place/placing_writer.h"
 #include "python_error.h"
 #include "scalar/scalar_caller.h"
 #include "skipped_rows.h"
@@ -76,12 +77,12 @@ class PythonFile final : public ColumnFile {
     }
   }
 
-  Result<int64_t> Close(const std::map<std::string, std::string>& metadata) override {
+  Result<ClosedFile> Close(const std::map<std::string, std::string>& metadata) override {
     const nb::gil_scoped_acquire gil;
     try {
       nb::dict entries;
       for (const auto& [key, value] : metadata) entries[key.c_str()] = value;
-      return nb::cast<int64_t>(file_.get().attr("close")(entries));
+      return ClosedFile{nb::cast<int64_t>(file_.get().attr("close")(entries))};
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
     }
@@ -110,7 +111,7 @@ class PythonWriter final : public ColumnWriter {
   PythonWriter(const PythonWriter&) = delete;
   PythonWriter& operator=(const PythonWriter&) = delete;
 
-  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override {
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string&) override {
     const nb::gil_scoped_acquire gil;
     try {
       return std::unique_ptr<ColumnFile>(std::make_unique<PythonFile>(shared_->session.attr("create_file")(path),
@@ -334,7 +335,7 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.store = std::make_unique<LocalObjectStore>(table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
-    tools.writer = std::make_unique<PythonWriter>(shared);
+    tools.writer = std::make_unique<PlacingWriter>(std::make_unique<PythonWriter>(shared), *tools.output_type.get());
     tools.merger = std::make_unique<PythonMerger>(shared);
     LEMAN_ASSIGN_OR_RETURN(tools.udf,
                            MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));

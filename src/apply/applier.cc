@@ -197,12 +197,15 @@ Result<OwnedArray> Applier::LeaveNull(TaskRun& run, const SharedArray& batch, in
 }
 
 Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
+  if (run.file != nullptr && !run.file->Takes(*values.get())) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
   const int64_t start_ns = ports_.clock.MonotonicNs();
   if (run.file == nullptr) {
     run.file_key = ports_.checkpoints.TemporaryKey(name_, ++serial_);
     run.file_start = run.piece_row;
     run.file_computed = 0;
-    LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key));
+    const std::string pages = PagesFileName(run.current_piece().fragment_id, run.order.fragment_keys[run.piece]);
+    LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key,
+                                                          checkpoint_root_ + "/" + ports_.checkpoints.KeyOf(pages)));
   }
   LEMAN_RETURN_IF_ERROR(run.file->Write(std::move(values)));
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
@@ -217,10 +220,15 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   done.attempt = run.order.task.attempt;
   done.range = {piece.fragment_id, piece.start + run.file_start, piece.start + run.piece_row};
   done.rows_computed = run.file_computed;
-  LEMAN_ASSIGN_OR_RETURN(done.size_bytes, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
+  LEMAN_ASSIGN_OR_RETURN(const ClosedFile closed, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
   run.file.reset();
-  LEMAN_ASSIGN_OR_RETURN(done.path,
-                         ports_.checkpoints.Publish(run.file_key, done.range, run.order.fragment_keys[run.piece]));
+  done.size_bytes = closed.size_bytes;
+  const std::string& key = run.order.fragment_keys[run.piece];
+  if (closed.region) {
+    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishRegion({done.range, key, *closed.region}));
+  } else {
+    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range, key));
+  }
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
   done.times = std::exchange(run.times, {});
   done.skipped = std::exchange(run.skipped, {});

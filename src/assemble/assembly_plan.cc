@@ -90,7 +90,11 @@ Status CheckAlike(const LanceFile& first, const LanceFile& other) {
 class PlanBuilder {
  public:
   PlanBuilder(const LanceFile& first, const PlanOptions& options)
-      : first_(first), alignment_(static_cast<uint64_t>(options.range_alignment)), columns_(first.columns.size()) {
+      : first_(first),
+        options_(options),
+        alignment_(static_cast<uint64_t>(options.range_alignment)),
+        columns_(first.columns.size()),
+        position_(static_cast<uint64_t>(options.first_position)) {
     plan_.version = first.version;
     for (size_t i = 0; i < columns_.size(); ++i) columns_[i].encoding = first.columns[i].encoding;
   }
@@ -146,8 +150,13 @@ class PlanBuilder {
     if (file.size_bytes > kMaxFileBytes || position_ > static_cast<uint64_t>(kMaxFileBytes)) {
       return MakeError(ErrorKind::kUnsupported, "the file would be too large");
     }
-    run.position = AlignUp(position_, alignment_);
     const auto length = static_cast<int64_t>(run.end - run.begin);
+    if (index < options_.in_place.size() && options_.in_place[index]) {
+      run.position = run.begin;
+      plan_.placed_bytes += length;
+      return Ok();
+    }
+    run.position = AlignUp(position_, alignment_);
     plan_.segments.push_back(
         {static_cast<int64_t>(run.position), CheckpointRange{index, static_cast<int64_t>(run.begin), length}});
     plan_.copied_bytes += length;
@@ -167,12 +176,13 @@ class PlanBuilder {
   }
 
   const LanceFile& first_;
+  const PlanOptions& options_;
   uint64_t alignment_;
   AssemblyPlan plan_;
   std::vector<ColumnMetadata> columns_;
   std::vector<ColumnRole> first_roles_;
   uint64_t rows_ = 0;
-  uint64_t position_ = 0;
+  uint64_t position_;
 };
 
 }  // namespace

@@ -28,19 +28,24 @@ struct Segment {
 
 /// Segments come in the order of their positions and do not overlap; what lies between them is never read.
 struct AssemblyPlan {
-  std::vector<Segment> segments;
+  std::vector<Segment> segments;  ///< What is to be written.
   LanceVersion version = LanceVersion::k2_2;
   int64_t rows = 0;
   int64_t pages = 0;
   int64_t columns = 0;
   int64_t size_bytes = 0;
   int64_t copied_bytes = 0;  ///< Of size_bytes, those that come from checkpoints.
+  int64_t placed_bytes =
+      0;  ///< Of size_bytes, those of checkpoints that lie in the output already: no segment has them.
 };
 
 struct PlanOptions {
   /// Where ranges may begin, in the checkpoint and in the output; a multiple of 64. With the block size of the file
   /// system (4096) it can share blocks instead of copying them.
   int64_t range_alignment = 64;
+  /// For each checkpoint, whether its pages lie in the output already, at the positions that it says; empty: none does.
+  std::vector<bool> in_place;
+  int64_t first_position = 0;  ///< What is written goes from here on.
 };
 
 /// The plan to put the pages of `checkpoints`, in that order, into one file. Needs no IO. kUnsupported, with the

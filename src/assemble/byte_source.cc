@@ -7,8 +7,8 @@ namespace {
 
 class LocalFileSource final : public ByteSource {
  public:
-  explicit LocalFileSource(PosixFile file) : file_(std::move(file)) {}
-  [[nodiscard]] int64_t size_bytes() const override { return file_.size_bytes(); }
+  LocalFileSource(PosixFile file, int64_t size_bytes) : file_(std::move(file)), size_bytes_(size_bytes) {}
+  [[nodiscard]] int64_t size_bytes() const override { return size_bytes_; }
   Result<std::string> Read(int64_t offset, int64_t length) override {
     if (offset < 0 || length < 0 || length > size_bytes() || offset > size_bytes() - length) {
       return MakeError(ErrorKind::kCorrupt, file_.path(), ": no ", length, " bytes at ", offset);
@@ -20,6 +20,7 @@ class LocalFileSource final : public ByteSource {
 
  private:
   PosixFile file_;
+  int64_t size_bytes_;
 };
 
 }  // namespace
@@ -33,7 +34,16 @@ Result<std::string> MemoryByteSource::Read(int64_t offset, int64_t length) {
 
 Result<std::unique_ptr<ByteSource>> OpenLocalFile(const std::string& path) {
   LEMAN_ASSIGN_OR_RETURN(PosixFile file, PosixFile::OpenForReading(path));
-  return std::unique_ptr<ByteSource>(std::make_unique<LocalFileSource>(std::move(file)));
+  const int64_t size_bytes = file.size_bytes();
+  return std::unique_ptr<ByteSource>(std::make_unique<LocalFileSource>(std::move(file), size_bytes));
+}
+
+Result<std::unique_ptr<ByteSource>> OpenLocalPrefix(const std::string& path, int64_t size_bytes) {
+  LEMAN_ASSIGN_OR_RETURN(PosixFile file, PosixFile::OpenForReading(path));
+  if (size_bytes > file.size_bytes()) {
+    return MakeError(ErrorKind::kCorrupt, path, " has ", file.size_bytes(), " bytes, expected ", size_bytes);
+  }
+  return std::unique_ptr<ByteSource>(std::make_unique<LocalFileSource>(std::move(file), size_bytes));
 }
 
 }  // namespace leman

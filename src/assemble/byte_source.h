@@ -31,5 +31,7 @@ class MemoryByteSource final : public ByteSource {
 
 /// Opens a regular file of the local file system for reading.
 Result<std::unique_ptr<ByteSource>> OpenLocalFile(const std::string& path);
+/// The same, of the first `size_bytes` only; kCorrupt if the file is shorter.
+Result<std::unique_ptr<ByteSource>> OpenLocalPrefix(const std::string& path, int64_t size_bytes);
 
 }  // namespace leman

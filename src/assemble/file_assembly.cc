@@ -14,9 +14,9 @@
 #include <optional>
 #include <utility>
 
-#include "assemble/crc32c.h"
 #include "assemble/parallel_pieces.h"
 #include "assemble/posix_file.h"
+#include "base/crc32c.h"
 #include "io/local_object_store.h"
 
 namespace leman {
@@ -202,18 +202,25 @@ Status WriteLiterals(const AssemblyPlan& plan, const PosixFile& output) {
 
 Result<FileAssembly> AssembleToFile(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
                                     const std::string& output_path, const FileAssemblyOptions& options) {
-  LEMAN_RETURN_IF_ERROR(CheckPlan(plan, checkpoint_paths.size()));
-  const std::vector<Piece> pieces = PiecesOf(plan);
+  if (plan.placed_bytes > 0) return MakeError(ErrorKind::kInternal, "the plan is for a file that has pages already");
   const TemporaryName temporary(output_path + ".tmp");
   LEMAN_ASSIGN_OR_RETURN(PosixFile output, PosixFile::Create(temporary.path()));
+  LEMAN_ASSIGN_OR_RETURN(FileAssembly assembly, AssembleInto(plan, checkpoint_paths, output, options));
+  LEMAN_RETURN_IF_ERROR(output.Close());
+  LEMAN_RETURN_IF_ERROR(temporary.RenameTo(output_path));
+  return assembly;
+}
+
+Result<FileAssembly> AssembleInto(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
+                                  const PosixFile& output, const FileAssemblyOptions& options) {
+  LEMAN_RETURN_IF_ERROR(CheckPlan(plan, checkpoint_paths.size()));
+  const std::vector<Piece> pieces = PiecesOf(plan);
   LEMAN_RETURN_IF_ERROR(output.Allocate(plan.size_bytes));
   CopyJob job{pieces, checkpoint_paths, output, options, std::vector<CopiedPiece>(pieces.size())};
   LEMAN_RETURN_IF_ERROR(ForEachPiece(pieces.size(), options.threads, [&job]() -> PieceWorker {
     return [copier = std::make_shared<PieceCopier>(job)](size_t piece) { return copier->Copy(piece); };
   }));
   LEMAN_RETURN_IF_ERROR(WriteLiterals(plan, output));
-  LEMAN_RETURN_IF_ERROR(output.Close());
-  LEMAN_RETURN_IF_ERROR(temporary.RenameTo(output_path));
   FileAssembly assembly;
   assembly.shared_bytes = job.shared_bytes;
   assembly.copied_bytes = plan.copied_bytes - assembly.shared_bytes;

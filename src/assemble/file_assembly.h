@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "assemble/assembly_plan.h"
+#include "assemble/posix_file.h"
 #include "base/result.h"
 
 namespace leman {
@@ -39,6 +40,11 @@ struct FileAssembly {
 /// bytes that were read back different. `checkpoint_paths[i]` is the plan's checkpoint i.
 Result<FileAssembly> AssembleToFile(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
                                     const std::string& output_path, const FileAssemblyOptions& options = {});
+
+/// Writes what the plan writes into `output`, an open file whose other bytes stay as they are. Errors as above; what
+/// was written by then is left.
+Result<FileAssembly> AssembleInto(const AssemblyPlan& plan, const std::vector<std::string>& checkpoint_paths,
+                                  const PosixFile& output, const FileAssemblyOptions& options = {});
 
 /// Gives the file at `path` the further name `output_path`, in place of what had it. kUnsupported where the file system
 /// has no links between the two places.

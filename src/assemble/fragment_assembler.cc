@@ -2,13 +2,16 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "assemble/assembly_plan.h"
 #include "assemble/byte_source.h"
 #include "assemble/column_layout.h"
 #include "assemble/file_assembly.h"
+#include "assemble/pages_file.h"
 #include "assemble/verify_assembled.h"
 
 namespace leman {
@@ -31,8 +34,15 @@ Status CheckCoverage(const std::vector<CheckpointFile>& checkpoints, int64_t phy
   return MakeError(ErrorKind::kInvalidArgument, "the checkpoints end at row ", next_row, " of ", physical_rows);
 }
 
+Result<std::unique_ptr<ByteSource>> OpenCheckpoint(const CheckpointFile& checkpoint) {
+  if (!checkpoint.region) return OpenLocalFile(checkpoint.path);
+  auto source = OpenLocalPrefix(checkpoint.pages_path, checkpoint.region->end);
+  if (!source.ok()) return source.error().WithContext(checkpoint.path);
+  return source;
+}
+
 Result<LanceFile> ReadCheckpoint(const CheckpointFile& checkpoint) {
-  LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(checkpoint.path));
+  LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenCheckpoint(checkpoint));
   Result<LanceFile> file = ReadLanceFile(*source);
   if (!file.ok()) return file.error().WithContext(checkpoint.path);
   const int64_t rows = checkpoint.end_row - checkpoint.start_row;
@@ -52,6 +62,39 @@ Result<std::vector<LanceFile>> ReadCheckpoints(const std::vector<CheckpointFile>
   return files;
 }
 
+/// Regions as files of their own, for one who reads files; they go with this.
+class Extracted {
+ public:
+  Extracted() = default;
+  Extracted(const Extracted&) = delete;
+  Extracted& operator=(const Extracted&) = delete;
+  ~Extracted() {
+    for (const std::string& path : paths_) ::unlink(path.c_str());
+  }
+
+  Result<std::vector<CheckpointFile>> Extract(std::vector<CheckpointFile> checkpoints) {
+    for (CheckpointFile& checkpoint : checkpoints) {
+      if (!checkpoint.region) continue;
+      LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
+      // By this name `leman clean` knows what a killed driver left.
+      const size_t folder = checkpoint.path.rfind('/') + 1;
+      const std::string path = checkpoint.path.substr(0, folder) + "tmp-" + checkpoint.path.substr(folder);
+      paths_.push_back(path);
+      LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly({&file, 1}));
+      LEMAN_RETURN_IF_ERROR(AssembleToFile(plan, {checkpoint.pages_path}, path));
+      checkpoint.path = path;
+      checkpoint.region.reset();
+    }
+    return checkpoints;
+  }
+
+ private:
+  std::vector<std::string> paths_;
+};
+
+/// The bytes of a file that no checkpoint accounts for may be this part of it.
+constexpr int64_t kDeadPart = 8;
+
 /// One assembly, once its checkpoints are known to cover the fragment.
 class Assembly {
  public:
@@ -69,7 +112,8 @@ class Assembly {
   /// kUnsupported, with the reason, where values must be encoded again.
   Result<AssembledFile> Join() {
     LEMAN_ASSIGN_OR_RETURN(const std::vector<LanceFile> files, ReadCheckpoints(checkpoints_));
-    if (files.size() == 1) return TakeWhole(files.front());
+    LEMAN_RETURN_IF_ERROR(CheckRegions());
+    if (files.size() == 1 && !checkpoints_.front().region) return TakeWhole(files.front());
     int64_t bytes = 0;
     for (const LanceFile& file : files) bytes += PageBytes(file);
     const auto columns = static_cast<int64_t>(files.front().columns.size());
@@ -78,9 +122,128 @@ class Assembly {
       return MakeError(ErrorKind::kUnsupported, count, " checkpoints of ", bytes / count,
                        " bytes on average are small");
     }
-    const PlanOptions plan_options{.range_alignment = bytes / count >= kAlignToBlocksFromBytes ? kBlockBytes : 64};
+    PlanOptions plan_options;
+    plan_options.range_alignment = bytes / count >= kAlignToBlocksFromBytes ? kBlockBytes : 64;
+    if (!PagesPath().empty()) {
+      LEMAN_ASSIGN_OR_RETURN(const bool complete, CompletePagesFile(files, plan_options));
+      if (complete) return TakePagesFile(files);
+    }
     LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files, plan_options));
     return CarryOut(plan);
+  }
+
+  /// Empty where no checkpoint lies in one.
+  [[nodiscard]] std::string PagesPath() const {
+    const auto placed = std::find_if(checkpoints_.begin(), checkpoints_.end(),
+                                     [](const CheckpointFile& checkpoint) { return checkpoint.region.has_value(); });
+    return placed == checkpoints_.end() ? "" : placed->pages_path;
+  }
+
+  /// Whether every region is of the pages file that is there, and holds what was written.
+  Status CheckRegions() {
+    const std::string path = PagesPath();
+    if (path.empty()) return Ok();
+    LEMAN_ASSIGN_OR_RETURN(const PagesFile pages, PagesFile::Open(path));
+    for (const CheckpointFile& checkpoint : checkpoints_) {
+      if (!checkpoint.region) continue;
+      if (checkpoint.pages_path != path || checkpoint.region->pages_id != pages.id()) {
+        return MakeError(ErrorKind::kCorrupt, checkpoint.path, " is of another pages file");
+      }
+      if (!checkpoint.check_bytes) continue;
+      LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
+      LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOfFile(pages.file(), file, options_.cancel));
+      if (crc != checkpoint.region->crc) {
+        return MakeError(ErrorKind::kCorrupt, checkpoint.path, ": the bytes in the pages file are not those written");
+      }
+    }
+    return Ok();
+  }
+
+  /// Makes a data file of the pages file; false if it cannot or should not become one.
+  Result<bool> CompletePagesFile(const std::vector<LanceFile>& files, PlanOptions plan_options) {
+    LEMAN_ASSIGN_OR_RETURN(PagesFile pages, PagesFile::Open(PagesPath()));
+    int64_t placed = 0;
+    int64_t others = 0;
+    for (size_t i = 0; i < files.size(); ++i) {
+      const auto& region = checkpoints_[i].region;
+      plan_options.in_place.push_back(region.has_value());
+      (region ? placed : others) += region ? region->size_bytes : files[i].size_bytes;
+    }
+    bool worth = true;
+    const Status sealed = pages.Seal([&](int64_t size_bytes) -> Result<int64_t> {
+      worth = size_bytes - kPagesHeaderBytes - placed <= (placed + others) / kDeadPart;
+      if (!worth) return MakeError(ErrorKind::kUnsupported, "too much of the pages file is unused");
+      plan_options.first_position = size_bytes;
+      LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files, plan_options));
+      LEMAN_RETURN_IF_ERROR(AssembleInto(plan, Paths(), pages.file(), CopyOptions()));
+      return plan.size_bytes;
+    });
+    if (sealed.ok()) return true;
+    if (sealed.error().kind != ErrorKind::kUnsupported) return sealed.error();
+    // One that an earlier run sealed is complete, if it was sealed with these checkpoints.
+    LEMAN_ASSIGN_OR_RETURN(const bool was_sealed, pages.sealed());
+    return was_sealed && HoldsExactly(files);
+  }
+
+  /// Whether the sealed pages file has the pages of `files`, where they are.
+  [[nodiscard]] bool HoldsExactly(const std::vector<LanceFile>& files) const {
+    const auto source = OpenLocalFile(PagesPath());
+    if (!source.ok()) return false;
+    const Result<LanceFile> whole = ReadLanceFile(**source);
+    if (!whole.ok() || static_cast<int64_t>(whole->descriptor.rows) != physical_rows_) return false;
+    for (size_t column = 0; column < whole->columns.size(); ++column) {
+      size_t next = 0;
+      for (size_t i = 0; i < files.size(); ++i) {
+        if (!checkpoints_[i].region || files[i].columns.size() != whole->columns.size()) return false;
+        for (const ColumnPage& page : files[i].columns[column].pages) {
+          if (next == whole->columns[column].pages.size()) return false;
+          const ColumnPage& found = whole->columns[column].pages[next++];
+          if (found.length != page.length || found.buffers.size() != page.buffers.size()) return false;
+          for (size_t k = 0; k < page.buffers.size(); ++k) {
+            if (found.buffers[k] != page.buffers[k]) return false;
+          }
+        }
+      }
+      if (next != whole->columns[column].pages.size()) return false;
+    }
+    return true;
+  }
+
+  /// The pages file, complete, under its name as data file.
+  Result<AssembledFile> TakePagesFile(const std::vector<LanceFile>& files) {
+    AssembledExpectations expected;
+    expected.version = files.front().version;
+    expected.rows = physical_rows_;
+    expected.columns = static_cast<int64_t>(files.front().columns.size());
+    LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(PagesPath()));
+    expected.size_bytes = source->size_bytes();
+    LEMAN_ASSIGN_OR_RETURN(const LanceFile whole, ReadLanceFile(*source));
+    for (const ColumnMetadata& column : whole.columns) expected.pages += static_cast<int64_t>(column.pages.size());
+    AssemblyBytes bytes;
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!checkpoints_[i].region) bytes.copied += files[i].size_bytes;
+    }
+    // Header, tail and gaps were written once, too.
+    bytes.placed = expected.size_bytes - bytes.copied;
+    LEMAN_RETURN_IF_ERROR(LinkFile(PagesPath(), output_path_));
+    return Describe(VerifyAssembled(output_path_, expected), AssembledFile::Way::kPlaced, bytes);
+  }
+
+  [[nodiscard]] std::vector<std::string> Paths() const {
+    std::vector<std::string> paths;
+    for (const CheckpointFile& checkpoint : checkpoints_) {
+      paths.push_back(checkpoint.region ? checkpoint.pages_path : checkpoint.path);
+    }
+    return paths;
+  }
+
+  [[nodiscard]] FileAssemblyOptions CopyOptions() const {
+    FileAssemblyOptions file_options;
+    file_options.threads = options_.threads;
+    file_options.read_back = options_.verify_copy;
+    file_options.cancel = options_.cancel;
+    file_options.on_bytes = options_.on_bytes;
+    return file_options;
   }
 
   Result<AssembledFile> TakeWhole(const LanceFile& file) {
@@ -94,14 +257,7 @@ class Assembly {
   }
 
   Result<AssembledFile> CarryOut(const AssemblyPlan& plan) {
-    std::vector<std::string> paths;
-    for (const CheckpointFile& checkpoint : checkpoints_) paths.push_back(checkpoint.path);
-    FileAssemblyOptions file_options;
-    file_options.threads = options_.threads;
-    file_options.read_back = options_.verify_copy;
-    file_options.cancel = options_.cancel;
-    file_options.on_bytes = options_.on_bytes;
-    LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, paths, output_path_, file_options));
+    LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, Paths(), output_path_, CopyOptions()));
     AssemblyBytes bytes;
     bytes.reflinked = assembly.shared_bytes;
     bytes.copied = plan.size_bytes - assembly.shared_bytes;
@@ -124,7 +280,9 @@ class Assembly {
     }
     // A file of that name may be a checkpoint under a second name: it must not be written over.
     ::unlink(output_path_.c_str());
-    if (Result<Unit> done = reencoder.Reencode(checkpoints_, output_path_); !done.ok()) {
+    Extracted extracted;
+    LEMAN_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> whole, extracted.Extract(checkpoints_));
+    if (Result<Unit> done = reencoder.Reencode(whole, output_path_); !done.ok()) {
       return done.error().WithContext("encode again (" + reason + ")");
     }
     LEMAN_ASSIGN_OR_RETURN(AssembledFile assembled,

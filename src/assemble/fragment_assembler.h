@@ -4,24 +4,30 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "model/assembly_bytes.h"
+#include "model/placed_region.h"
 
 namespace leman {
 
 /// A file of the output column for physical rows [start_row, end_row) of the fragment; see docs/formats/checkpoint.md.
 struct CheckpointFile {
-  std::string path;
+  std::string path;  ///< Of a region: its record, by which errors name it.
   int64_t start_row = 0;
   int64_t end_row = 0;
+  std::optional<PlacedRegion> region = {};  ///< Where in the pages file it lies; absent: it is a file of its own.
+  std::string pages_path = {};
+  bool check_bytes = false;  ///< Compare the region's bytes with its checksum before they are used.
 };
 
 struct AssembledFile {
   enum class Way {
     kLinked,     ///< It is the one checkpoint, under another name.
+    kPlaced,     ///< The pages file that the checkpoints were written into.
     kStitched,   ///< The checkpoints' pages, as they are.
     kReencoded,  ///< Values were decoded and encoded again.
   };

@@ -31,10 +31,16 @@ PosixFile::~PosixFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<PosixFile> PosixFile::OpenForReading(const std::string& path) {
+Result<PosixFile> PosixFile::OpenForReading(const std::string& path) { return Open(path, O_RDONLY); }
+
+Result<PosixFile> PosixFile::OpenForUpdate(const std::string& path, bool create) {
+  return Open(path, O_RDWR | (create ? O_CREAT : 0));
+}
+
+Result<PosixFile> PosixFile::Open(const std::string& path, int flags) {
   PosixFile file;
   file.path_ = path;
-  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file.fd_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
   if (file.fd_ < 0) return PosixError("open", path, errno);
   struct stat info {};
   if (::fstat(file.fd_, &info) != 0) return PosixError("stat", path, errno);

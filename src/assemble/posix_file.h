@@ -22,6 +22,8 @@ class PosixFile {
 
   /// An existing regular file.
   static Result<PosixFile> OpenForReading(const std::string& path);
+  /// A regular file to read and write; with `create`, an empty one where there is none.
+  static Result<PosixFile> OpenForUpdate(const std::string& path, bool create);
   /// A new empty file, in place of whatever had the name.
   static Result<PosixFile> Create(const std::string& path);
 
@@ -39,6 +41,8 @@ class PosixFile {
   Status Close();
 
  private:
+  static Result<PosixFile> Open(const std::string& path, int flags);
+
   int fd_ = -1;
   int64_t size_ = 0;
   std::string path_;

@@ -5,9 +5,9 @@
 
 #include "assemble/byte_source.h"
 #include "assemble/column_layout.h"
-#include "assemble/crc32c.h"
 #include "assemble/parallel_pieces.h"
 #include "assemble/posix_file.h"
+#include "base/crc32c.h"
 
 namespace leman {
 namespace {
@@ -33,22 +33,41 @@ Status Compare(const std::string& path, std::string_view what, int64_t found, in
   return MakeError(ErrorKind::kCorrupt, path, ": ", what, " is ", found, ", expected ", expected);
 }
 
-Status VerifyPiece(const PosixFile& file, const CopiedPiece& piece, const std::atomic<bool>* cancel) {
-  std::string block(static_cast<size_t>(std::min(kBlockBytes, piece.length)), '\0');
-  uint32_t crc = 0;
-  for (int64_t done = 0; done < piece.length;) {
+Result<uint32_t> ChecksumOfRange(const PosixFile& file, int64_t position, int64_t length, uint32_t crc,
+                                 const std::atomic<bool>* cancel) {
+  std::string block(static_cast<size_t>(std::min(kBlockBytes, length)), '\0');
+  for (int64_t done = 0; done < length;) {
     if (cancel != nullptr && *cancel) return MakeError(ErrorKind::kCancelled, "verification was cancelled");
-    const auto n = static_cast<size_t>(std::min(kBlockBytes, piece.length - done));
-    LEMAN_RETURN_IF_ERROR(file.ReadAt(piece.position + done, block.data(), n));
+    const auto n = static_cast<size_t>(std::min(kBlockBytes, length - done));
+    LEMAN_RETURN_IF_ERROR(file.ReadAt(position + done, block.data(), n));
     crc = Crc32c(block.data(), n, crc);
     done += static_cast<int64_t>(n);
   }
+  return crc;
+}
+
+Status VerifyPiece(const PosixFile& file, const CopiedPiece& piece, const std::atomic<bool>* cancel) {
+  LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOfRange(file, piece.position, piece.length, 0, cancel));
   if (crc == piece.crc) return Ok();
   return MakeError(ErrorKind::kCorrupt, file.path(), ": the ", piece.length, " bytes at ", piece.position,
                    " are not those of the checkpoint");
 }
 
 }  // namespace
+
+Result<uint32_t> ChecksumOfFile(const PosixFile& bytes, const LanceFile& file, const std::atomic<bool>* cancel) {
+  uint32_t crc = 0;
+  for (const ColumnMetadata& column : file.columns) {
+    for (const ColumnPage& page : column.pages) {
+      for (const BufferRange& buffer : page.buffers) {
+        LEMAN_ASSIGN_OR_RETURN(crc, ChecksumOfRange(bytes, static_cast<int64_t>(buffer.offset),
+                                                    static_cast<int64_t>(buffer.size), crc, cancel));
+      }
+    }
+  }
+  const auto tail = static_cast<int64_t>(file.global_buffers.front().offset);
+  return ChecksumOfRange(bytes, tail, file.size_bytes - tail, crc, cancel);
+}
 
 Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected) {
   LEMAN_ASSIGN_OR_RETURN(LanceFile file, ReadTail(path));

@@ -23,6 +23,10 @@ struct AssembledExpectations {
   const std::atomic<bool>* cancel = nullptr;
 };
 
+/// CRC-32C of the page buffers of `file` as they lie in `bytes`, column by column in the order of the pages, and of
+/// everything from the schema descriptor to the end.
+Result<uint32_t> ChecksumOfFile(const PosixFile& bytes, const LanceFile& file, const std::atomic<bool>* cancel);
+
 /// kCorrupt, saying what is wrong, unless the file at `path` is what is expected. Returns what its tail says.
 Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected);
 

@@ -1,5 +1,7 @@
 #include "checkpoint/checkpoint_store.h"
 
+#include <map>
+
 namespace leman {
 namespace {
 constexpr std::string_view kTemporaryPrefix = "tmp-";
@@ -9,7 +11,18 @@ Result<std::vector<StoredCheckpoint>> CheckpointStore::List() {
   LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectMeta> objects, store_.List(folder_));
   std::vector<StoredCheckpoint> checkpoints;
   checkpoints.reserve(objects.size());
+  std::map<std::string, int64_t> pages_sizes;
   for (const ObjectMeta& object : objects) {
+    if (IsPagesFileName(object.name)) pages_sizes[object.name] = object.size_bytes;
+  }
+  for (const ObjectMeta& object : objects) {
+    if (const auto placed = ParseRegionFileName(object.name)) {
+      const auto pages = pages_sizes.find(PagesFileName(placed->range.fragment_id, placed->fragment_key));
+      const PlacedRegion& region = placed->region;
+      if (pages == pages_sizes.end() || region.end > pages->second) continue;
+      checkpoints.push_back({placed->range, placed->fragment_key, object.name, region.size_bytes});
+      continue;
+    }
     if (const auto name = ParseCheckpointFileName(object.name)) {
       checkpoints.push_back({name->range, name->fragment_key, object.name, object.size_bytes});
     }
@@ -26,6 +39,12 @@ Result<std::string> CheckpointStore::Publish(const std::string& temporary_key, c
   const std::string name = CheckpointFileName(range, fragment_key);
   LEMAN_RETURN_IF_ERROR(store_.Rename(temporary_key, KeyOf(name)));
   return name;
+}
+
+Result<std::string> CheckpointStore::PublishRegion(const RegionName& name) {
+  const std::string file_name = RegionFileName(name);
+  LEMAN_RETURN_IF_ERROR(store_.Put(KeyOf(file_name), ""));
+  return file_name;
 }
 
 Status CheckpointStore::Remove(const std::vector<std::string>& file_names) {

@@ -8,9 +8,11 @@
 #include "base/result.h"
 #include "io/object_store.h"
 #include "model/checkpoint_key.h"
+#include "model/placed_region.h"
 
 namespace leman {
 
+/// A file of its own, or a region of the pages file of its fragment: its name says which.
 struct StoredCheckpoint {
   RowRange range;
   std::string fragment_key;
@@ -34,6 +36,8 @@ class CheckpointStore {
   [[nodiscard]] std::string KeyOf(const std::string& file_name) const { return folder_ + "/" + file_name; }
   /// Makes the file under `temporary_key` the checkpoint of `range`; returns its file name.
   Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key);
+  /// Makes a region of the fragment's pages file the checkpoint of `name`; returns its file name.
+  Result<std::string> PublishRegion(const RegionName& name);
   /// Removes checkpoints; those already gone do not matter.
   Status Remove(const std::vector<std::string>& file_names);
   /// Removes what the writers whose names begin with `writers` left unpublished; none of them runs any more.

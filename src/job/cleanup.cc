@@ -6,6 +6,7 @@
 
 #include "model/backfill_spec.h"
 #include "model/checkpoint_key.h"
+#include "model/placed_region.h"
 
 namespace leman {
 namespace {
@@ -90,8 +91,9 @@ NamedFile Recognize(std::string_view key) {
   constexpr std::string_view kCheckpoints = "checkpoints/";
   if (!folder.starts_with(kCheckpoints)) return RecognizeOwn(folder, name);
   const std::string_view computation = folder.substr(kCheckpoints.size());
-  const bool named =
-      name.starts_with("tmp-") || IsLanceTemporaryName(name) || ParseCheckpointFileName(std::string(name));
+  const bool named = name.starts_with("tmp-") || IsLanceTemporaryName(name) ||
+                     ParseCheckpointFileName(std::string(name)) || ParseRegionFileName(std::string(name)) ||
+                     IsPagesFileName(std::string(name));
   if (!named || !IsHex(computation, kComputationDigits)) return {};
   return {FileKind::kCheckpoint, std::string(computation)};
 }

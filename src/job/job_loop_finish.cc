@@ -19,9 +19,9 @@ std::string UniqueSuffix() {
 
 }  // namespace
 
-void JobLoop::AddPart(const RowRange& range, const std::string& file_name) {
+void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool earlier_run) {
   FragmentEntry& fragment = fragments_.at(range.fragment_id);
-  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range};
+  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, earlier_run};
   fragment.rows_covered += range.rows();
   if (fragment.rows_covered == fragment.plan->fragment.physical_rows && !fragment.assembling) Assemble(fragment);
 }
@@ -61,9 +61,22 @@ void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembl
   metrics_.bytes_assembled += assembled->update.size_bytes;
   metrics_.assembly.Add(assembled->bytes);
   metrics_.fragments_linked += assembled->way == AssemblyWay::kLinked ? 1 : 0;
+  metrics_.fragments_placed += assembled->way == AssemblyWay::kPlaced ? 1 : 0;
   metrics_.fragments_stitched += assembled->way == AssemblyWay::kStitched ? 1 : 0;
   metrics_.fragments_reencoded += assembled->way == AssemblyWay::kReencoded ? 1 : 0;
   commit_queue_.Add(std::move(assembled->update));
+}
+
+// Records first: without its pages file a record is nothing.
+void JobLoop::DeleteParts(const FragmentEntry& fragment) {
+  bool placed = false;
+  for (const auto& [start, part] : fragment.parts) {
+    placed |= part.key.ends_with(".region");
+    (void)ports_.store.Delete(part.key);
+  }
+  if (!placed) return;
+  const FragmentPlan& plan = *fragment.plan;
+  (void)ports_.store.Delete(checkpoints_.KeyOf(PagesFileName(plan.fragment.id, plan.fragment_key)));
 }
 
 void JobLoop::CommitIfDue() {
@@ -86,7 +99,7 @@ void JobLoop::CommitIfDue() {
     if (outcome.ok()) {
       for (const int64_t id : outcome->committed) {
         // Confirmed: the checkpoints have done their duty. A leftover is harmless and removed by `leman clean`.
-        for (const auto& [start, part] : fragments_.at(id).parts) (void)ports_.store.Delete(part.key);
+        DeleteParts(fragments_.at(id));
       }
       if (!outcome->uncertain) {
         for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);

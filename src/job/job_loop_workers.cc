@@ -6,6 +6,17 @@
 #include "job/job_loop.h"
 
 namespace leman {
+namespace {
+
+// Whether the name of a checkpoint says what the message says.
+bool IsCheckpointOf(const CheckpointDone& done, const std::string& fragment_key) {
+  if (done.path == CheckpointFileName(done.range, fragment_key)) return true;
+  const auto placed = ParseRegionFileName(done.path);
+  return placed && placed->range == done.range && placed->fragment_key == fragment_key;
+}
+
+}  // namespace
+
 void JobLoop::Obey(const Scheduler::Commands& commands) {
   for (const Command& command : commands) {
     if (const auto* start = std::get_if<leman::StartWorkers>(&command)) {
@@ -181,13 +192,13 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
 void JobLoop::OnCheckpoint(const CheckpointDone& done) {
   const auto fragment = fragments_.find(done.range.fragment_id);
   if (fragment == fragments_.end()) return;
-  if (done.path != CheckpointFileName(done.range, fragment->second.plan->fragment_key)) return;
+  if (!IsCheckpointOf(done, fragment->second.plan->fragment_key)) return;
   if (!scheduler_.OnCheckpoint(done.task, done.attempt, done.range)) return;
   metrics_.rows_computed += done.rows_computed;
   metrics_.checkpoint_bytes += done.size_bytes;
   ++metrics_.checkpoints_written;
   metrics_.work.Add(done.times);
-  AddPart(done.range, done.path);
+  AddPart(done.range, done.path, false);
   AddSkipped(done.skipped);
 }
 

@@ -21,11 +21,12 @@ namespace leman {
 
 /// A checkpoint file of a fragment that is complete.
 struct FragmentPart {
-  std::string key;  ///< Of the object store.
+  std::string key;  ///< Of the object store; of a region its record.
   RowRange range;
+  bool earlier_run = false;  ///< It was found, not made: its bytes deserve a look.
 };
 
-enum class AssemblyWay { kLinked, kStitched, kReencoded };
+enum class AssemblyWay { kLinked, kPlaced, kStitched, kReencoded };
 
 struct AssembledFragment {
   FragmentUpdate update;

@@ -44,6 +44,7 @@ struct JobMetrics {
   int64_t fragments_assembled = 0;
   int64_t fragments_committed = 0;
   int64_t fragments_linked = 0;     ///< Assembled by giving the one checkpoint its final name.
+  int64_t fragments_placed = 0;     ///< Assembled of checkpoints that were written where they stay.
   int64_t fragments_stitched = 0;   ///< Assembled by copying pages.
   int64_t fragments_reencoded = 0;  ///< Assembled by decoding and encoding again.
   int64_t bytes_assembled = 0;      ///< Size of the data files made.
@@ -78,6 +79,7 @@ void VisitMetrics(const JobMetrics& m, const Count& count, const Real& real) {
   count("fragments_assembled", m.fragments_assembled);
   count("fragments_committed", m.fragments_committed);
   count("fragments_linked", m.fragments_linked);
+  count("fragments_placed", m.fragments_placed);
   count("fragments_stitched", m.fragments_stitched);
   count("fragments_reencoded", m.fragments_reencoded);
   count("checkpoints", m.checkpoints_written);

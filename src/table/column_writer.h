@@ -4,12 +4,21 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "model/arrow_c_data.h"
+#include "model/placed_region.h"
 
 namespace leman {
+
+/// What became of a file.
+struct ClosedFile {
+  int64_t size_bytes = 0;
+  /// It lies in the fragment's pages file; absent: it is the file at its path.
+  std::optional<PlacedRegion> region = {};
+};
 
 /// One file being written. Write calls append; Close makes the file complete. A file that was not closed is garbage.
 class ColumnFile {
@@ -17,14 +26,19 @@ class ColumnFile {
   virtual ~ColumnFile() = default;
   /// Appends the rows of `values`, an array of the output type, and takes it over.
   virtual Status Write(OwnedArray values) = 0;
-  /// Completes the file; returns its size in bytes.
-  virtual Result<int64_t> Close(const std::map<std::string, std::string>& metadata) = 0;
+  /// Whether `values` can go into this file; if not, they need another one.
+  [[nodiscard]] virtual bool Takes(const ArrowArray& values) {
+    (void)values;
+    return true;
+  }
+  virtual Result<ClosedFile> Close(const std::map<std::string, std::string>& metadata) = 0;
 };
 
 class ColumnWriter {
  public:
   virtual ~ColumnWriter() = default;
-  virtual Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) = 0;
+  /// `pages_path` is the fragment's pages file, into which a writer may put the file instead.
+  virtual Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) = 0;
 };
 
 }  // namespace leman

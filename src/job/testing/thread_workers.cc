@@ -23,7 +23,9 @@ class SharedReader final : public BatchReader {
 class SharedWriter final : public ColumnWriter {
  public:
   explicit SharedWriter(MemoryTable& table) : table_(table) {}
-  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override { return table_.Create(path); }
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override {
+    return table_.Create(path, pages_path);
+  }
 
  private:
   MemoryTable& table_;

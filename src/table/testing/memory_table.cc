@@ -15,10 +15,10 @@ class MemoryFile final : public ColumnFile {
     values_.insert(values_.end(), more.begin(), more.end());
     return Ok();
   }
-  Result<int64_t> Close(const std::map<std::string, std::string>&) override {
+  Result<ClosedFile> Close(const std::map<std::string, std::string>&) override {
     const std::string text = EncodeColumn(values_);
     LEMAN_RETURN_IF_ERROR(files_.Put(path_, text));
-    return static_cast<int64_t>(text.size());
+    return ClosedFile{static_cast<int64_t>(text.size())};
   }
 
  private:
@@ -163,7 +163,7 @@ Result<BatchStream> MemoryTable::Open(const ReadRequest& request) {
   return BatchStream{MakeStructSchema(std::move(fields)), MakeStream({}, std::move(batches))};
 }
 
-Result<std::unique_ptr<ColumnFile>> MemoryTable::Create(const std::string& path) {
+Result<std::unique_ptr<ColumnFile>> MemoryTable::Create(const std::string& path, const std::string&) {
   constexpr std::string_view kRoot = "memory/";
   const std::string key = path.starts_with(kRoot) ? path.substr(kRoot.size()) : path;
   return std::unique_ptr<ColumnFile>(std::make_unique<MemoryFile>(files_, key));

@@ -37,7 +37,7 @@ class MemoryTable final : public TableSnapshot, public BatchReader, public Colum
                                                    const std::vector<int64_t>& fragment_ids) override;
   Result<int64_t> MoveToLatest() override { return version(); }
   Result<BatchStream> Open(const ReadRequest& request) override;
-  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path) override;
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override;
   Result<int64_t> LatestVersion() override;
   Result<std::vector<FragmentInfo>> Inspect(int64_t version, const std::vector<int64_t>& fragment_ids) override;
   Result<int64_t> Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates,

@@ -25,6 +25,8 @@ std::string WayName(AssembledFile::Way way) {
   switch (way) {
     case AssembledFile::Way::kLinked:
       return "linked";
+    case AssembledFile::Way::kPlaced:
+      return "placed";
     case AssembledFile::Way::kStitched:
       return "stitched";
     case AssembledFile::Way::kReencoded:

@@ -1,0 +1,369 @@
+#include "place/plain_pages.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "assemble/proto_wire.h"
+#include "base/crc32c.h"
+
+namespace leman {
+namespace {
+
+std::optional<int64_t> ItemBits(std::string_view format) {
+  if (format.size() != 1) return std::nullopt;
+  switch (format[0]) {
+    case 'c':
+    case 'C':
+      return 8;
+    case 's':
+    case 'S':
+    case 'e':
+      return 16;
+    case 'i':
+    case 'I':
+    case 'f':
+      return 32;
+    case 'l':
+    case 'L':
+    case 'g':
+      return 64;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool BitAt(const void* bitmap, int64_t index) {
+  return (static_cast<const uint8_t*>(bitmap)[index / 8] >> (index % 8) & 1) != 0;
+}
+
+int64_t NullsIn(const ArrowArray& values, int64_t offset, int64_t length) {
+  if (values.null_count == 0 || values.buffers[0] == nullptr) return 0;
+  int64_t nulls = 0;
+  for (int64_t i = offset; i < offset + length; ++i) nulls += BitAt(values.buffers[0], i) ? 0 : 1;
+  return nulls;
+}
+
+int64_t OffsetAt(const PlainType& type, const ArrowArray& values, int64_t index) {
+  const auto* offsets = static_cast<const char*>(values.buffers[1]);
+  if (type.offset_bytes == 8) {
+    int64_t offset = 0;
+    std::memcpy(&offset, offsets + index * 8, sizeof offset);
+    return offset;
+  }
+  int32_t offset = 0;
+  std::memcpy(&offset, offsets + index * 4, sizeof offset);
+  return offset;
+}
+
+std::string Message(uint32_t number, std::string_view content) {
+  WireWriter out;
+  out.Bytes(number, content);
+  return std::move(out).Take();
+}
+
+/// Encoding → DirectEncoding → Any.
+std::string Wrap(std::string_view url, std::string_view content) {
+  WireWriter any;
+  any.Bytes(1, url);
+  any.Bytes(2, content);
+  return Message(2, Message(1, std::move(any).Take()));
+}
+
+// encodings_v2_0.proto: ArrayEncoding.
+
+std::string FlatArray(uint64_t bits, uint64_t buffer) {
+  WireWriter reference;
+  reference.Uint64(1, buffer);
+  WireWriter flat;
+  flat.Uint64(1, bits);
+  flat.Bytes(2, std::move(reference).Take());
+  return Message(1, std::move(flat).Take());
+}
+
+std::string WithoutNulls(std::string_view array) { return Message(2, Message(1, Message(1, array))); }
+
+std::string ArrayEncoding(const PlainType& type, uint64_t null_adjustment) {
+  constexpr std::string_view kUrl = "/lance.encodings.ArrayEncoding";
+  constexpr uint64_t kOffsetBits = 64;
+  WireWriter content;
+  if (!type.variable()) {
+    content.Uint64(1, static_cast<uint64_t>(type.list_size));
+    content.Bytes(2, WithoutNulls(FlatArray(static_cast<uint64_t>(type.item_bits), 0)));
+    return Wrap(kUrl, WithoutNulls(Message(3, std::move(content).Take())));
+  }
+  content.Bytes(1, WithoutNulls(FlatArray(kOffsetBits, 0)));
+  content.Bytes(2, FlatArray(8, 1));
+  content.Uint64(3, null_adjustment);
+  return Wrap(kUrl, Message(6, std::move(content).Take()));
+}
+
+// encodings_v2_1.proto: PageLayout with a FullZipLayout.
+
+std::string FullZip(const PlainType& type, int64_t rows, bool nulls) {
+  constexpr uint64_t kAllValid = 1;
+  constexpr uint64_t kNullable = 3;
+  WireWriter flat;
+  flat.Uint64(1, static_cast<uint64_t>(type.variable() ? type.offset_bytes * 8 : type.item_bits));
+  const std::string flat_values = Message(1, std::move(flat).Take());
+  WireWriter layout;
+  if (nulls) layout.Uint64(2, 1);
+  if (type.variable()) {
+    layout.Uint64(4, static_cast<uint64_t>(type.offset_bytes * 8));
+  } else {
+    layout.Uint64(3, static_cast<uint64_t>(type.value_bytes() * 8));
+  }
+  layout.Uint64(5, static_cast<uint64_t>(rows));
+  layout.Uint64(6, static_cast<uint64_t>(rows));
+  if (type.variable()) {
+    layout.Bytes(7, Message(2, Message(1, flat_values)));
+  } else {
+    WireWriter list;
+    list.Uint64(1, static_cast<uint64_t>(type.list_size));
+    list.Bytes(2, flat_values);
+    layout.Bytes(7, Message(11, std::move(list).Take()));
+  }
+  const std::array<uint64_t, 1> layers = {nulls ? kNullable : kAllValid};
+  layout.PackedUint64s(8, layers);
+  return Wrap("/lance.encodings21.PageLayout", Message(3, std::move(layout).Take()));
+}
+
+template <typename Integer>
+void Append(Integer value, std::string& out) {
+  std::array<char, sizeof(Integer)> bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
+  out.append(bytes.data(), bytes.size());
+}
+
+/// Puts a page's buffers one after the other, on Lance's grid.
+class PageBuilder {
+ public:
+  explicit PageBuilder(PlainPage& page) : page_(page) {}
+
+  void Add(std::string_view bytes) {
+    if (bytes.empty()) return;
+    page_.bytes.push_back(bytes);
+    page_.size_bytes += static_cast<int64_t>(bytes.size());
+  }
+  void EndBuffer() {
+    page_.buffers.push_back({begin_, static_cast<uint64_t>(page_.size_bytes) - begin_});
+    static constexpr std::array<char, kBufferAlignment> kZeros{};
+    const uint64_t over = static_cast<uint64_t>(page_.size_bytes) % kBufferAlignment;
+    if (over > 0) Add({kZeros.data(), kBufferAlignment - over});
+    begin_ = static_cast<uint64_t>(page_.size_bytes);
+  }
+
+ private:
+  PlainPage& page_;
+  uint64_t begin_ = 0;
+};
+
+void AddLists(const PlainType& type, std::span<const ArrowArray* const> arrays, PageBuilder& builder) {
+  for (const ArrowArray* array : arrays) {
+    const ArrowArray& items = *array->children[0];
+    const int64_t first = items.offset + array->offset * type.list_size;
+    const auto* data = static_cast<const char*>(items.buffers[1]) + first * type.item_bits / 8;
+    builder.Add({data, static_cast<size_t>(array->length * type.value_bytes())});
+  }
+  builder.EndBuffer();
+}
+
+/// Each value: a byte that says null (only in a page with nulls), its length, its bytes.
+void AddZipped(const PlainType& type, std::span<const ArrowArray* const> arrays, bool nulls, PlainPage& page,
+               PageBuilder& builder) {
+  std::string& heads = page.own.emplace_back();
+  heads.reserve(static_cast<size_t>(page.rows * (type.offset_bytes + 1)));  // It must not move from here on.
+  std::vector<int64_t> starts = {0};
+  for (const ArrowArray* array : arrays) {
+    for (int64_t row = 0; row < array->length; ++row) {
+      const bool null = IsNullAt(*array, row);
+      const size_t head = heads.size();
+      if (nulls) heads.push_back(null ? '\1' : '\0');
+      const std::string_view value = null ? std::string_view() : ValueAt(type, *array, row);
+      if (!null && type.offset_bytes == 8) Append<uint64_t>(value.size(), heads);
+      if (!null && type.offset_bytes == 4) Append<uint32_t>(static_cast<uint32_t>(value.size()), heads);
+      builder.Add(std::string_view(heads).substr(head));
+      builder.Add(value);
+      starts.push_back(page.size_bytes);
+    }
+  }
+  builder.EndBuffer();
+  std::string& index = page.own.emplace_back();
+  const bool wide = starts.back() > int64_t{std::numeric_limits<uint32_t>::max()};
+  for (const int64_t start : starts) {
+    wide ? Append<uint64_t>(static_cast<uint64_t>(start), index)
+         : Append<uint32_t>(static_cast<uint32_t>(start), index);
+  }
+  builder.Add(index);
+  builder.EndBuffer();
+}
+
+/// Version 2.0: where each value ends, then the bytes. Returns what is added to the end of a null.
+uint64_t AddEndsAndBytes(const PlainType& type, std::span<const ArrowArray* const> arrays, PlainPage& page,
+                         PageBuilder& builder) {
+  uint64_t total = 0;
+  for (const ArrowArray* array : arrays) {
+    for (int64_t row = 0; row < array->length; ++row) {
+      if (!IsNullAt(*array, row)) total += ValueAt(type, *array, row).size();
+    }
+  }
+  const uint64_t null_adjustment = total + 1;
+  std::string& ends = page.own.emplace_back();
+  uint64_t end = 0;
+  for (const ArrowArray* array : arrays) {
+    for (int64_t row = 0; row < array->length; ++row) {
+      const bool null = IsNullAt(*array, row);
+      if (!null) end += ValueAt(type, *array, row).size();
+      Append<uint64_t>(null ? end + null_adjustment : end, ends);
+    }
+  }
+  builder.Add(ends);
+  builder.EndBuffer();
+  for (const ArrowArray* array : arrays) {
+    for (int64_t row = 0; row < array->length; ++row) {
+      if (!IsNullAt(*array, row)) builder.Add(ValueAt(type, *array, row));
+    }
+  }
+  builder.EndBuffer();
+  return null_adjustment;
+}
+
+}  // namespace
+
+std::optional<PlainType> PlainTypeOf(const ArrowSchema& schema) {
+  const std::string_view format = schema.format;
+  if (schema.dictionary != nullptr) return std::nullopt;
+  if (format == "z" || format == "u") return PlainType{.offset_bytes = 4};
+  if (format == "Z" || format == "U") return PlainType{.offset_bytes = 8};
+  if (!format.starts_with("+w:") || schema.n_children != 1 || schema.children[0]->dictionary != nullptr) {
+    return std::nullopt;
+  }
+  const auto bits = ItemBits(schema.children[0]->format);
+  const int64_t list_size = std::strtoll(schema.format + 3, nullptr, 10);
+  // Lance packs smaller values in blocks, which readers of many rows like better.
+  constexpr int64_t kSmallestValueBytes = 256;
+  if (!bits || list_size * *bits / 8 < kSmallestValueBytes) return std::nullopt;
+  return PlainType{.list_size = list_size, .item_bits = *bits};
+}
+
+bool IsNullAt(const ArrowArray& values, int64_t row) {
+  return values.null_count != 0 && values.buffers[0] != nullptr && !BitAt(values.buffers[0], values.offset + row);
+}
+
+std::string_view ValueAt(const PlainType& type, const ArrowArray& values, int64_t row) {
+  const int64_t begin = OffsetAt(type, values, values.offset + row);
+  const int64_t end = OffsetAt(type, values, values.offset + row + 1);
+  return {static_cast<const char*>(values.buffers[2]) + begin, static_cast<size_t>(end - begin)};
+}
+
+int64_t CountNulls(const PlainType& type, const ArrowArray& values) {
+  const int64_t own = NullsIn(values, values.offset, values.length);
+  if (type.variable()) return own;
+  const ArrowArray& items = *values.children[0];
+  return own + NullsIn(items, items.offset + values.offset * type.list_size, values.length * type.list_size);
+}
+
+PlainPage MakePlainPage(const PlainType& type, LanceVersion version, std::span<const ArrowArray* const> arrays) {
+  PlainPage page;
+  int64_t nulls = 0;
+  for (const ArrowArray* array : arrays) {
+    page.rows += array->length;
+    if (type.variable()) nulls += CountNulls(type, *array);
+  }
+  PageBuilder builder(page);
+  uint64_t null_adjustment = 0;
+  if (!type.variable()) {
+    AddLists(type, arrays, builder);
+  } else if (version == LanceVersion::k2_0) {
+    null_adjustment = AddEndsAndBytes(type, arrays, page, builder);
+  } else {
+    AddZipped(type, arrays, nulls > 0, page, builder);
+  }
+  page.encoding =
+      version == LanceVersion::k2_0 ? ArrayEncoding(type, null_adjustment) : FullZip(type, page.rows, nulls > 0);
+  return page;
+}
+
+PlainCopy PlainCopy::Of(const PlainType& type, const ArrowArray& values) {
+  PlainCopy copy;
+  Parts& parts = *copy.parts_;
+  parts.array.length = values.length;
+  if (!type.variable()) {
+    const ArrowArray& items = *values.children[0];
+    const auto* data = static_cast<const char*>(items.buffers[1]);
+    const int64_t first = items.offset + values.offset * type.list_size;
+    parts.data.assign(data + first * type.item_bits / 8, static_cast<size_t>(values.length * type.value_bytes()));
+    parts.items.length = values.length * type.list_size;
+    parts.buffers = {nullptr, parts.data.data(), nullptr};
+    parts.items.buffers = parts.buffers.data();
+    parts.children = {&parts.items};
+    parts.array.children = parts.children.data();
+    return copy;
+  }
+  parts.validity.assign(static_cast<size_t>(values.length + 7) / 8, '\0');
+  const auto append_end = [&] {
+    type.offset_bytes == 8 ? Append<uint64_t>(parts.data.size(), parts.offsets)
+                           : Append<uint32_t>(static_cast<uint32_t>(parts.data.size()), parts.offsets);
+  };
+  append_end();
+  for (int64_t row = 0; row < values.length; ++row) {
+    if (IsNullAt(values, row)) {
+      ++parts.array.null_count;
+    } else {
+      parts.validity[static_cast<size_t>(row / 8)] |= static_cast<char>(1 << (row % 8));
+      parts.data += ValueAt(type, values, row);
+    }
+    append_end();
+  }
+  parts.buffers = {parts.validity.data(), parts.offsets.data(), parts.data.data()};
+  parts.array.buffers = parts.buffers.data();
+  return copy;
+}
+
+uint32_t PlainPage::ChecksumAfter(uint32_t crc) const {
+  uint64_t at = 0;
+  auto buffer = buffers.begin();
+  for (std::string_view part : bytes) {
+    while (!part.empty() && buffer != buffers.end()) {
+      // A part lies in one buffer, or is the gap after it.
+      if (at >= buffer->offset + buffer->size) {
+        const uint64_t next = ++buffer == buffers.end() ? at + part.size() : buffer->offset;
+        const uint64_t gap = std::min<uint64_t>(next > at ? next - at : 0, part.size());
+        part.remove_prefix(gap);
+        at += gap;
+        continue;
+      }
+      const uint64_t inside = std::min<uint64_t>(buffer->offset + buffer->size - at, part.size());
+      crc = Crc32c(part.data(), inside, crc);
+      part.remove_prefix(inside);
+      at += inside;
+    }
+    at += part.size();
+  }
+  return crc;
+}
+
+bool LooksCompressible(std::string_view sample) {
+  // As LZ4: a greedy search for earlier occurrences of 4 bytes, which is all the gain that it can have.
+  constexpr int kHashBits = 13;
+  constexpr size_t kWord = 4;
+  constexpr size_t kWorthPercent = 3;
+  std::array<uint32_t, size_t{1} << kHashBits> last{};
+  size_t matched = 0;
+  for (size_t at = 0; at + kWord <= sample.size();) {
+    uint32_t word = 0;
+    std::memcpy(&word, sample.data() + at, kWord);
+    uint32_t& slot = last[(word * 2654435761U) >> (32 - kHashBits)];
+    const size_t earlier = slot;  // One more than its position; 0: none.
+    slot = static_cast<uint32_t>(at + 1);
+    size_t length = 0;
+    while (earlier > 0 && at + length < sample.size() && sample[earlier - 1 + length] == sample[at + length]) ++length;
+    matched += length > kWord ? length - kWord : 0;
+    at += std::max<size_t>(length, 1);
+  }
+  return matched * 100 > sample.size() * kWorthPercent;
+}
+
+}  // namespace leman
