@@ -26,6 +26,7 @@ _SECRET_VALUES = re.compile(
 _ASSIGNMENTS = (
     re.compile(r"(?<![\w-])--?([A-Za-z][\w-]*)[= ]+([^\s=]+)(?!\S)"),
     re.compile(r"([A-Za-z_][\w.-]*)=(\S+)"),
+    re.compile(r"""([A-Za-z_][\w.-]*)["']?: *["']?([^\s"',{}\[\]]+)"""),  # YAML and JSON.
 )
 # Such a value says where a secret lies, or is a number or a switch, and is none itself.
 _HARMLESS = re.compile(r"/\S*|\$\S+|[0-9.]*|true|false", re.I)
@@ -145,8 +146,9 @@ def check_manifest(manifest: Any, where: str = "manifest") -> None:
         name, value = manifest.get("name"), manifest.get("value")
         if isinstance(name, str) and isinstance(value, str) and looks_secret(name, value):
             raise ValueError(_refusal(f"{where}.{name}", name))
-        if isinstance(manifest.get("entrypoint"), str):
-            check_command(f"{where}.entrypoint", manifest["entrypoint"])
+        for key in ("entrypoint", "runtimeEnvYAML"):
+            if isinstance(manifest.get(key), str):
+                check_command(f"{where}.{key}", manifest[key])
         for key, entry in manifest.items():
             check_manifest(entry, f"{where}.{key}")
     elif isinstance(manifest, list):

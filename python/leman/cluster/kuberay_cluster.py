@@ -7,7 +7,7 @@ import enum
 import posixpath
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import argument_checks
 from .kuberay_job import KubeRayJob
@@ -21,9 +21,15 @@ from .pod_group import (
     checked_setting,
     warn_about_size,
 )
-from .worker_builder import CpuWorkerBuilder, GpuWorkerBuilder
+from .worker_builder import CpuWorkerBuilder, GpuWorkerBuilder, unknown_method
 
 DEFAULT_NAMESPACE = "leman"
+# Methods that Geneva's builder has and this one does not need.
+_NOT_NEEDED = {
+    "ray_init_kwargs": "a runtime environment is the job's: .job(runtime_env=…), or leman.ray_cluster(runtime_env=…)",
+    "aws_config": "a kubeconfig knows its cluster: `aws eks update-kubeconfig` makes one",
+    "portforwarding": "the driver runs inside of Kubernetes, where it reaches Ray",
+}
 RAY_VERSION = "2.60.0"  # That of the extra `leman[ray]`.
 
 
@@ -140,6 +146,11 @@ class KubeRayClusterBuilder:
         self._config_method = K8sConfigMethod.LOCAL
         self._shared_volumes: dict[str, str] = {}
         self._keys_secret: str | None = None
+
+    if not TYPE_CHECKING:  # A type checker finds a slip by itself.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(unknown_method(self, name, _NOT_NEEDED))
 
     @staticmethod
     def create(name: str) -> KubeRayClusterBuilder:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..argument_checks import integer
+from ..argument_checks import closest, integer
 from .kubernetes_names import label_map
 from .pod_group import (
     CPU_WORKER_SELECTOR,
@@ -41,6 +42,11 @@ class _WorkerBuilder:
         self._min_replicas = 0
         self._max_replicas = _DEFAULT_MAX_REPLICAS
         self._idle_timeout_seconds = _DEFAULT_IDLE_TIMEOUT_SECONDS
+
+    if not TYPE_CHECKING:  # A type checker finds a slip by itself.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(unknown_method(self, name, {}))
 
     def _set(self, argument: str, value: object) -> Self:
         self._pod = dataclasses.replace(self._pod, **checked_setting(argument, value))
@@ -204,6 +210,14 @@ class GpuWorkerBuilder(_WorkerBuilder):
         label = label_map("accelerator", {"cloud.google.com/gke-accelerator": accelerator})
         self._pod = dataclasses.replace(self._pod, node_selector={**self._pod.node_selector, **label})
         return self
+
+
+def unknown_method(builder: object, name: str, not_needed: Mapping[str, str]) -> str:
+    """Return what to say of a method that a builder does not have."""
+    kind = type(builder).__name__
+    if name in not_needed:
+        return f"{kind} has no {name!r}, and needs none: {not_needed[name]}"
+    return f"{kind} has no {name!r}.{closest(name, [entry for entry in dir(type(builder)) if entry[0] != '_'])}"
 
 
 def _count(argument: str, value: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
@@ -196,6 +197,17 @@ def test_memory_that_is_probably_a_mistake_is_warned_of(memory: str, cpus: int, 
 
 def test_cpu_workers_have_no_gpus() -> None:
     assert not hasattr(Builder.cpu_worker(), "gpus")
+
+
+def test_a_method_that_is_not_there_is_explained() -> None:
+    with pytest.raises(AttributeError, match=r"KubeRayClusterBuilder has no 'namespcae'. Did you mean 'namespace'"):
+        Builder.create("c").namespcae("x")
+    with pytest.raises(AttributeError, match=r"CpuWorkerBuilder has no 'max_replica'. Did you mean 'max_replicas'"):
+        Builder.cpu_worker().max_replica(3)
+    with pytest.raises(AttributeError, match=r"has no 'ray_init_kwargs', and needs none: .*runtime_env"):
+        Builder.create("c").ray_init_kwargs({})
+    copied = copy.deepcopy(Builder.create("c").head_group(image=IMAGE).add_worker_group(Builder.cpu_worker()))
+    assert copied.build().name == "c"
 
 
 def test_everything_is_carried_into_the_value() -> None:

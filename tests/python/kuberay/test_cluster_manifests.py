@@ -143,6 +143,10 @@ def test_a_plain_secret_is_refused_and_not_repeated(name: str, value: str) -> No
             call()
         assert name in str(caught.value)
         assert value not in str(caught.value)
+    for text in (f"env_vars:\n  {name}: {value}\n", json.dumps({"env_vars": {name: value}})):
+        with pytest.raises(ValueError, match="looks like a secret") as caught:
+            check_manifest({"spec": {"runtimeEnvYAML": text}})
+        assert value not in str(caught.value)
 
 
 @pytest.mark.parametrize(
