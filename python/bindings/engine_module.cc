@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "call_guard.h"
 #include "cleanup_binding.h"
 #include "driver_table.h"
 #include "fragment_files.h"
@@ -119,5 +120,6 @@ NB_MODULE(_engine, m) {
   m.def("serve_worker", &leman::python::ServeWorkerFromPython);
   m.def("serve_remote_worker", &leman::python::ServeRemoteWorker);
   leman::python::BindCleanup(m);
+  leman::python::BindCallGuard(m);
   leman::python::BindNativeUdfs(m);
 }

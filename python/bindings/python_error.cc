@@ -42,7 +42,7 @@ Error ErrorOf(const nb::python_error& exception, ErrorKind kind) {
   if (exception.matches(PyExc_KeyboardInterrupt)) return Error{ErrorKind::kCancelled, "interrupted"};
   if (exception.matches(PyExc_MemoryError)) return Error{ErrorKind::kResourceExhausted, "out of memory"};
   const auto type = nb::cast<std::string>(exception.type().attr("__name__"));
-  return Error{kind, type + ": " + TextOf(value)};
+  return Error{kind, type + ": " + TextOf(value), type == "FunctionTimeoutError" ? type : ""};
 }
 
 Error UserErrorOf(nb::python_error& exception, const std::string& function_name) {

@@ -1,5 +1,6 @@
 #include "worker_session.h"
 
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "call_guard.h"
 #include "io/local_object_store.h"
 #include "place/placing_writer.h"
 #include "python_error.h"
@@ -99,6 +101,7 @@ struct Shared {
   nb::object session;
   ArrowExchange exchange;
   OwnedSchema output_type;
+  std::shared_ptr<CallGuard> guard;  // Null: calls have no time limit.
 };
 
 class PythonWriter final : public ColumnWriter {
@@ -154,10 +157,10 @@ class BatchUdf final : public Udf {
   BatchUdf(std::shared_ptr<Shared> shared, OwnedSchema inputs)
       : shared_(std::move(shared)),
         inputs_(std::move(inputs)),
-        apply_(shared_->session.attr("batch_function")().attr("apply")),
+        apply_(shared_->session.attr("batch_function")(shared_->guard).attr("apply")),
         name_(nb::cast<std::string>(shared_->session.attr("function").attr("name"))) {}
 
-  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t*) override {
+  Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
     const nb::gil_scoped_acquire gil;
     try {
       const nb::object batch = shared_->exchange.ToRecordBatch(std::move(inputs), *inputs_.get());
@@ -166,6 +169,10 @@ class BatchUdf final : public Udf {
       skipped_ = SkippedRowsFrom(applied[1]);
       return ArrowExchange::FromArray(applied[0]);
     } catch (nb::python_error& exception) {
+      if (shared_->guard != nullptr) shared_->guard->End();
+      if (nb::hasattr(exception.value(), "leman_row")) {
+        *failed_row = nb::cast<int64_t>(exception.value().attr("leman_row"));
+      }
       return UserErrorOf(exception, name_);
     }
   }
@@ -291,6 +298,16 @@ Result<std::unique_ptr<Udf>> MakeAsyncUdf(const std::shared_ptr<Shared>& shared,
   return std::unique_ptr<Udf>(std::make_unique<AsyncUdf>(shared, std::move(inputs), rows, std::move(taker)));
 }
 
+// Nothing where the function has no `timeout`.
+std::shared_ptr<CallGuard> MakeGuard(const nb::object& session, Clock& clock) {
+  const nb::object limit = session.attr("call_limit_s");
+  if (limit.is_none()) return nullptr;
+  const auto on_main_thread = nb::cast<bool>(session.attr("on_main_thread")());
+  auto guard = std::make_shared<CallGuard>(clock, nb::cast<double>(limit), on_main_thread);
+  if (on_main_thread) session.attr("interrupt_by_signal")(guard);
+  return guard;
+}
+
 Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs, NativeStates& native) {
   const auto kind = nb::cast<std::string>(shared->session.attr("kind"));
   if (kind == "native") return native.MakeUdf(shared->session, *inputs.get(), CopyOf(*shared->output_type.get()));
@@ -305,6 +322,7 @@ Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, Owne
   LEMAN_ASSIGN_OR_RETURN(auto caller,
                          ScalarCaller::Make(callable.ptr(), *inputs.get(), *shared->output_type.get(),
                                             nb::cast<std::vector<bool>>(shared->session.attr("skip_null")), forms));
+  caller->set_bracket(shared->guard.get());
   nb::object policy = shared->session.attr("row_policy")();
   if (!nb::cast<bool>(policy.attr("decides"))) policy = nb::none();
   return std::unique_ptr<Udf>(std::make_unique<ScalarUdf>(std::move(caller), std::move(policy)));
@@ -331,7 +349,9 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     auto shared = std::make_shared<Shared>();
     shared->session = session_;
     shared->output_type = ArrowExchange::FromField(session_.attr("output_field"));
+    shared->guard = MakeGuard(session_, clock_);
     ThreadTools tools;
+    tools.calls = shared->guard;
     tools.store = std::make_unique<LocalObjectStore>(table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
@@ -346,5 +366,7 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
 }
 
 void PythonWorkerHost::OnCoordinatorGone() { ::_exit(3); }
+
+void PythonWorkerHost::OnStuck() { ::_exit(4); }
 
 }  // namespace leman::python

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "arrow_exchange.h"
+#include "base/clock.h"
 #include "job/worker.h"
 #include "native_udfs.h"
 
@@ -21,11 +22,13 @@ class PythonWorkerHost final : public WorkerHost {
   Status SetUp(const SetupMessage& setup) override;
   Result<ThreadTools> MakeThreadTools() override;
   void OnCoordinatorGone() override;
+  void OnStuck() override;
 
  private:
   nanobind::object session_class_;
   nanobind::object session_;
   std::string table_root_;
+  SystemClock clock_;
   NativeStates native_;
 };
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .errors import FunctionTimeoutError
 from .row_policy import RETRY, SKIP, RowPolicy, SkippedRow
 
 # Rows whose arguments are made at once: few, since they wait as Python objects.
@@ -36,6 +37,8 @@ class AsyncFunction:
         For each argument, whether a row where it is null is left null without a call.
     ndarrays : sequence of bool
         For each argument, whether a list value is given as an array.
+    timeout_s : float, optional
+        Seconds that a row may take; then it fails with a ``FunctionTimeoutError``.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class AsyncFunction:
         max_in_flight: int,
         skip_null: Sequence[bool],
         ndarrays: Sequence[bool],
+        timeout_s: float | None = None,
     ) -> None:
         self.__name__ = name
         self.failed_row = -1
@@ -54,6 +58,7 @@ class AsyncFunction:
         self._policy = policy
         policy.pause = self._note_pause
         self._max_in_flight = max_in_flight
+        self._timeout_s = timeout_s
         self._skip_null = tuple(skip_null)
         self._ndarrays = tuple(ndarrays)
         self._pause_s = 0.0
@@ -139,7 +144,7 @@ class AsyncFunction:
     async def _call(self, row: int, arguments: tuple[Any, ...]) -> Any:
         while True:
             try:
-                return await self._function(*arguments)
+                return await self._within_limit(arguments)
             except Exception as error:
                 action = self._policy.on_row(row, error)
                 if action == SKIP:
@@ -150,6 +155,20 @@ class AsyncFunction:
                     raise
                 pause_s = self._pause_s
             await asyncio.sleep(pause_s)
+
+    async def _within_limit(self, arguments: tuple[Any, ...]) -> Any:
+        if self._timeout_s is None:
+            return await self._function(*arguments)
+        task = asyncio.ensure_future(self._function(*arguments))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if done:
+            return task.result()
+        task.cancel()
+        raise FunctionTimeoutError(f"the call took longer than its timeout of {self._timeout_s:g} s")
 
     def _note_pause(self, seconds: float) -> None:
         # The policy waits between attempts; here only the row waits, not the thread.

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .errors import CallInterrupted, FunctionTimeoutError
 from .lance_errors import HostError
 from .row_policy import RowPolicy, SkippedRow
 
 _SHOWN = 200
+
+
+class CallGuard(Protocol):
+    """The engine's time limit on the calls of one thread."""
+
+    signal_number: int
+
+    def begin(self, first: int, rows: int) -> None: ...
+    def end(self) -> None: ...
+    def take_interruption(self) -> bool: ...
+    def complaint(self) -> str: ...
 
 
 class BatchFunction:
@@ -30,43 +42,78 @@ class BatchFunction:
         Declared type of one value.
     policy : RowPolicy
         What to do where the function raises.
+    guard : CallGuard, optional
+        Ends calls that take too long.
     """
 
     def __init__(
-        self, name: str, kind: str, function: Callable[..., Any], output_type: pa.DataType, policy: RowPolicy
+        self,
+        name: str,
+        kind: str,
+        function: Callable[..., Any],
+        output_type: pa.DataType,
+        policy: RowPolicy,
+        guard: CallGuard | None = None,
     ) -> None:
         self._name = name
         self._kind = kind
         self._function = function
         self._type = output_type
         self._policy = policy
+        self._guard = guard
+        self._positions: Any = None
 
     def apply(self, batch: pa.RecordBatch, selected: bytes | None) -> tuple[pa.Array, list[SkippedRow]]:
         """Return one value a row of ``batch``, null where ``selected`` (a byte a row) is 0, and the rows skipped."""
+        self._positions = None
         if selected is None:
             return self._call(batch), self._policy.take_skipped()
         mask = np.frombuffer(selected, dtype=np.uint8).astype(bool)
         rows = np.flatnonzero(mask)
         if len(rows) == 0:
             return pa.nulls(len(mask), self._type), []
-        computed = self._call(batch.take(pa.array(rows)))
+        self._positions = rows
+        try:
+            computed = self._call(batch.take(pa.array(rows)))
+        except Exception as error:
+            if hasattr(error, "leman_row"):
+                error.leman_row = int(rows[error.leman_row])
+            raise
         positions = np.cumsum(mask) - 1
         skipped = [(int(rows[row]), kind, text, trace, n) for row, kind, text, trace, n in self._policy.take_skipped()]
         return computed.take(pa.array(positions, mask=~mask)), skipped
 
     def _call(self, batch: pa.RecordBatch) -> pa.Array:
-        if not self._policy.decides:
-            return self._call_part(batch)
+        if not self._policy.decides and self._guard is None:
+            return self._call_part(batch, 0)
         parts = self._policy.apply_to_batch(
             batch.num_rows,
-            lambda first, rows: self._call_part(batch.slice(first, rows)),
+            lambda first, rows: self._call_part(batch.slice(first, rows), first),
             lambda rows: pa.nulls(rows, self._type),
         )
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
-    def _call_part(self, batch: pa.RecordBatch) -> pa.Array:
-        result = self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
+    def _call_part(self, batch: pa.RecordBatch, first: int) -> pa.Array:
+        if self._guard is None:
+            result = self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
+            return self._checked(result, batch.num_rows)
+        try:
+            result = self._guarded(batch, first, self._guard)
+        except CallInterrupted:
+            self._guard.end()  # It may have come between the call's end and its being told.
+            raise FunctionTimeoutError(f"the call on {batch.num_rows} row(s) {self._guard.complaint()}") from None
         return self._checked(result, batch.num_rows)
+
+    def _guarded(self, batch: pa.RecordBatch, first: int, guard: CallGuard) -> Any:
+        """Call the function on rows of the batch in hand, known to the guard by where they lie in it."""
+        last = first + batch.num_rows - 1
+        if self._positions is not None:
+            first, last = int(self._positions[first]), int(self._positions[last])
+        guard.begin(first, last - first + 1)
+        try:
+            return self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
+        finally:
+            guard.end()
 
     def _checked(self, result: Any, rows: int) -> pa.Array:
         if isinstance(result, pa.ChunkedArray):

@@ -25,6 +25,10 @@ class UserFunctionError(JobFailedError):
     """The user's function raised, or returned something that does not fit its declared type."""
 
 
+class CallInterrupted(BaseException):
+    """Raised inside a function that takes too long; no ``except Exception`` of its own keeps it."""
+
+
 class FunctionTimeoutError(UserFunctionError, TimeoutError):
     """A call of the function took longer than its ``timeout``; matchers of ``TimeoutError`` match it."""
 

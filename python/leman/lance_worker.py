@@ -9,7 +9,9 @@ import contextlib
 import itertools
 import os
 import pickle
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import lance
@@ -17,6 +19,7 @@ import pyarrow as pa
 from lance.file import LanceFileWriter
 
 from .batch_call import BatchFunction
+from .errors import CallInterrupted
 from .lance_errors import translate
 from .native_function import NativeFunction
 from .row_policy import RowPolicy
@@ -25,6 +28,7 @@ from .user_function import restore
 if TYPE_CHECKING:
     from .async_call import AsyncFunction
     from .backfill_spec import BackfillSpec
+    from .batch_call import CallGuard
 
 # Rows of images or texts can be large: what Lance reads ahead is bounded by bytes, not only by rows.
 _BATCH_BYTES = 32 << 20
@@ -109,9 +113,29 @@ class WorkerSession:
             field = field.type.field(name)
         return field.remove_metadata()
 
-    def batch_function(self) -> BatchFunction:
-        """Return what the engine calls for functions on whole batches."""
-        return BatchFunction(self.function.name, self.kind, self.callable, self.output_field.type, self.row_policy())
+    def batch_function(self, guard: CallGuard | None = None) -> BatchFunction:
+        """Return what the engine calls for functions on whole batches; ``guard``: of one thread, limits its calls."""
+        output_type = self.output_field.type
+        return BatchFunction(self.function.name, self.kind, self.callable, output_type, self.row_policy(), guard)
+
+    @property
+    def call_limit_s(self) -> float | None:
+        """Seconds that a call may take, where the engine has to see to it."""
+        return self.function.timeout if self.kind in ("scalar", "array", "record_batch") else None
+
+    def on_main_thread(self) -> bool:
+        """Say whether signals reach this thread."""
+        return threading.current_thread() is threading.main_thread()
+
+    def interrupt_by_signal(self, guard: CallGuard) -> None:
+        """Let the guard's signal end the main thread's present call, blocking ones included."""
+
+        def interrupt(number: int, frame: object) -> None:
+            # It may come late: when the call is over, or another one runs.
+            if guard.take_interruption():
+                raise CallInterrupted()
+
+        signal.signal(guard.signal_number, interrupt)
 
     def async_function(self) -> AsyncFunction:
         """Return what the engine calls for ``async def`` functions; each thread has its own, with its event loop.
@@ -129,6 +153,7 @@ class WorkerSession:
             self.function.max_in_flight,
             self.skip_null,
             self.ndarrays,
+            self.function.timeout,
         )
 
     def native_function(self) -> tuple[str, str, str]:

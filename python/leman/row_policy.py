@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from .errors import FunctionTimeoutError
 from .lance_errors import HostError
 from .on_error import Matcher, Retry, Skip
 
@@ -102,7 +104,10 @@ class RowPolicy:
             except HostError:
                 raise  # A result of the wrong length or type is a defect of the function, not of a row.
             except Exception as error:
-                if rows > 1:
+                if rows > 1 and isinstance(error, FunctionTimeoutError):
+                    # The limit is for a call: only a row that alone takes longer has failed.
+                    action = SKIP
+                elif rows > 1:
                     # Only a single row can be to blame; retries of the whole are worth it before it is taken apart.
                     action = self._on_part(first, error)
                 else:
@@ -110,6 +115,8 @@ class RowPolicy:
                 if action == RETRY:
                     continue
                 if action == FAIL:
+                    if rows == 1:
+                        _name_row(error, first)
                     raise
                 if rows == 1:
                     return [null(1)]
@@ -125,6 +132,11 @@ class RowPolicy:
         if action != RETRY:
             self._attempts.pop(first, None)
         return action
+
+
+def _name_row(error: BaseException, row: int) -> None:
+    with contextlib.suppress(AttributeError):  # An exception class with slots.
+        error.leman_row = row  # type: ignore[attr-defined]
 
 
 def pause_s(backoff: str, attempt: int) -> float:

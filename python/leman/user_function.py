@@ -386,7 +386,7 @@ def udf(function: Any = None, /, **options: Any) -> Any:
     task_size : int, optional
         Rows of a task.
     timeout : float or timedelta, optional
-        Seconds that one call may take.
+        Seconds that one call may take; a longer one is interrupted and fails with ``FunctionTimeoutError``.
     max_in_flight : int, optional
         For ``async def``: rows that one thread works on at the same time; 64 by default.
     on_error : matcher or list of matchers, optional

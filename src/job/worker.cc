@@ -6,12 +6,16 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "apply/applier.h"
+#include "apply/call_watch.h"
 #include "transport/channel.h"
 
 namespace leman {
@@ -74,14 +78,78 @@ class TaskInbox {
   std::atomic<bool> closed_ = false;
 };
 
+// The calls of all threads under one watch, and the tasks that they belong to.
+class WatchedThreads {
+ public:
+  WatchedThreads(ClientChannel& channel, WorkerHost& host, Clock& clock)
+      : channel_(channel), host_(host), clock_(clock) {}
+
+  void Add(std::shared_ptr<WatchedCalls> calls, size_t thread) {
+    if (calls == nullptr) return;
+    const std::lock_guard lock(mutex_);
+    threads_[thread].calls = calls;
+    if (watch_ == nullptr) {
+      CallWatch::Options options;
+      options.limit_ns = calls->limit_ns();
+      watch_ = std::make_unique<CallWatch>(
+          options, clock_, [this](size_t at, const CallSlot::Call& call) { Of(at).calls->Interrupt(call); },
+          [this](size_t at, const CallSlot::Call& call) { GiveUp(Of(at), call); });
+    }
+    watch_->Add(thread, calls->slot());
+  }
+  void OnCall(size_t thread, TaskId task, int32_t attempt, const RowRange& rows) {
+    const std::lock_guard lock(mutex_);
+    Thread& entry = threads_[thread];
+    entry.task = task;
+    entry.attempt = attempt;
+    entry.rows = rows;
+  }
+
+ private:
+  struct Thread {
+    std::shared_ptr<WatchedCalls> calls;
+    TaskId task = 0;
+    int32_t attempt = 0;
+    RowRange rows;
+  };
+
+  Thread Of(size_t thread) {
+    const std::lock_guard lock(mutex_);
+    return threads_[thread];
+  }
+  void GiveUp(const Thread& thread, const CallSlot::Call& call) {
+    const int64_t first = thread.rows.start + call.first;
+    constexpr double kNsPerSecond = 1e9;
+    std::ostringstream reason;
+    reason << "the call took longer than its timeout of "
+           << static_cast<double>(thread.calls->limit_ns()) / kNsPerSecond << " s and could not be interrupted";
+    (void)channel_.Send(StuckMessage{thread.task,
+                                     thread.attempt,
+                                     {thread.rows.fragment_id, first, first + call.rows},
+                                     "FunctionTimeoutError",
+                                     reason.str()});
+    host_.OnStuck();
+  }
+
+  ClientChannel& channel_;
+  WorkerHost& host_;
+  Clock& clock_;
+  std::mutex mutex_;
+  std::map<size_t, Thread> threads_;
+  std::unique_ptr<CallWatch> watch_;  // Last: its thread uses the others.
+};
+
 class TaskReporter final : public TaskObserver {
  public:
-  TaskReporter(ClientChannel& channel, TaskInbox& inbox, const Task& task)
-      : channel_(channel), inbox_(inbox), task_(task.id), attempt_(task.attempt) {}
+  TaskReporter(ClientChannel& channel, TaskInbox& inbox, WatchedThreads* watched, size_t thread, const Task& task)
+      : channel_(channel), inbox_(inbox), watched_(watched), thread_(thread), task_(task.id), attempt_(task.attempt) {}
 
   // A failed send means that the coordinator is gone; the receiving thread deals with that.
   void OnProgress(int64_t rows_done) override { (void)channel_.Send(ProgressMessage{task_, attempt_, rows_done}); }
   void OnCheckpoint(const CheckpointDone& done) override { (void)channel_.Send(done); }
+  void OnCall(const RowRange& rows) override {
+    if (watched_ != nullptr) watched_->OnCall(thread_, task_, attempt_, rows);
+  }
   void OnShrunk(int64_t kept_rows) override { (void)channel_.Send(ShrunkMessage{task_, attempt_, kept_rows}); }
   [[nodiscard]] bool cancelled() const override { return inbox_.closed(); }
   [[nodiscard]] int64_t TakeShrinkRequest() override { return inbox_.TakeShrink(task_, attempt_); }
@@ -89,6 +157,8 @@ class TaskReporter final : public TaskObserver {
  private:
   ClientChannel& channel_;
   TaskInbox& inbox_;
+  WatchedThreads* watched_;  // Null where calls have no time limit.
+  size_t thread_;
   TaskId task_;
   int32_t attempt_;
 };
@@ -107,7 +177,9 @@ CutOptions CutOf(const SetupMessage& setup) {
 
 // One thread: takes tasks and runs them until the inbox closes.
 void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, ClientChannel& channel, TaskInbox& inbox,
-              Clock& clock) {
+              Clock& clock, WatchedThreads& watched) {
+  const auto number = static_cast<size_t>(thread);
+  watched.Add(tools.calls, number);
   CheckpointStore checkpoints(*tools.store, setup.checkpoint_folder);
   Applier applier(
       {*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock, *tools.output_type.get()},
@@ -119,7 +191,7 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
                     assigned->with_deleted_rows,
                     assigned->only_listed_rows,
                     std::move(assigned->rows)};
-    TaskReporter reporter(channel, inbox, order.task);
+    TaskReporter reporter(channel, inbox, tools.calls == nullptr ? nullptr : &watched, number, order.task);
     RowRange at;
     const Status status = applier.Run(order, reporter, &at);
     if (status.ok()) {
@@ -228,18 +300,19 @@ Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello) {
   if (!tools.ok()) return channel.Send(SetupFailedMessage{tools.error()});
   LEMAN_RETURN_IF_ERROR(channel.Send(ReadyMessage{}));
 
+  WatchedThreads watched(channel, host, clock);
   std::vector<std::thread> others;
   for (int64_t thread = 1; thread < setup.threads; ++thread) {
     others.emplace_back([&, thread] {
       auto own = host.MakeThreadTools();
       if (own.ok()) {
-        RunTasks(thread, setup, *own, channel, inbox, clock);
+        RunTasks(thread, setup, *own, channel, inbox, clock, watched);
       } else {
         (void)channel.Send(SetupFailedMessage{own.error()});
       }
     });
   }
-  RunTasks(0, setup, *tools, channel, inbox, clock);
+  RunTasks(0, setup, *tools, channel, inbox, clock, watched);
   for (std::thread& other : others) other.join();
   return Ok();
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "apply/call_slot.h"
 #include "apply/udf.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -15,6 +16,16 @@
 
 namespace leman {
 
+/// Port: the calls of the function by one thread, where they have a time limit.
+class WatchedCalls {
+ public:
+  virtual ~WatchedCalls() = default;
+  [[nodiscard]] virtual const CallSlot& slot() const = 0;
+  [[nodiscard]] virtual int64_t limit_ns() const = 0;
+  /// Makes the call fail, if it is still that one and can be interrupted; on another thread, must not wait for it.
+  virtual void Interrupt(const CallSlot::Call& call) = 0;
+};
+
 /// What one applier thread works with.
 struct ThreadTools {
   std::unique_ptr<BatchReader> reader;
@@ -23,6 +34,7 @@ struct ThreadTools {
   std::unique_ptr<ColumnWriter> writer;
   std::unique_ptr<ObjectStore> store;  ///< Rooted at the table; checkpoints are published in it.
   OwnedSchema output_type;
+  std::shared_ptr<WatchedCalls> calls;  ///< Null: calls have no time limit.
 };
 
 /// Port: the process around the worker.
@@ -36,6 +48,8 @@ class WorkerHost {
   /// The coordinator is gone, or was silent for twice the lease: end the process, whatever the function is doing.
   /// Called on any thread; in tests it may return.
   virtual void OnCoordinatorGone() = 0;
+  /// The function cannot be interrupted, the coordinator knows: end the process. In tests it may return.
+  virtual void OnStuck() = 0;
 };
 
 /// Serves the coordinator at the other end of `fd` (taken over) until it says stop or is gone. `hello` is said first;

@@ -120,7 +120,9 @@ class ScalarCaller::Pass {
     }
     if (is_ready) {
       ++caller_.counts_.calls;
+      if (caller_.bracket_ != nullptr) caller_.bracket_->BeginRow(row);
       result = PyObject_Vectorcall(caller_.callable_.get(), args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+      if (caller_.bracket_ != nullptr) caller_.bracket_->EndRow();
     }
     while (read > 0) Py_DECREF(args[--read]);
     return result;
@@ -162,7 +164,10 @@ class ScalarCaller::Pass {
         return MakeError(ErrorKind::kUserFunction, "argument '", input.name, "' (", input.text, ") of ", caller_.name_,
                          "() has no Python form: ", text);
       }
-      return MakeError(ErrorKind::kUserFunction, text, failure.traceback.empty() ? "" : "\n" + failure.traceback);
+      Error error =
+          MakeError(ErrorKind::kUserFunction, text, failure.traceback.empty() ? "" : "\n" + failure.traceback);
+      if (failure.type_name == "leman.errors.FunctionTimeoutError") error.name = "FunctionTimeoutError";
+      return error;
     }
     return Refused(std::move(refusal), result);
   }

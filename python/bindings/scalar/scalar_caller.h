@@ -33,6 +33,15 @@ struct CallCounts {
   int64_t failed_rows = 0;  ///< Rows that the handler made null.
 };
 
+/// Told of every call of the function, with the GIL held.
+class CallBracket {
+ public:
+  virtual ~CallBracket() = default;
+  virtual void BeginRow(int64_t row) = 0;
+  /// May put another exception in the place of the pending one.
+  virtual void EndRow() = 0;
+};
+
 /// Calls `callable` once a row. Made, called and destroyed with the GIL held, by one thread at a time.
 ///
 /// Inputs: the Python objects that pyarrow's to_pylist() gives. Outputs: what the declared type takes, None is null,
@@ -58,6 +67,8 @@ class ScalarCaller {
   Result<OwnedArray> Call(const ArrowArray& inputs, const uint8_t* selected, int64_t* failed_row,
                           const RowFailureHandler& on_failure = nullptr);
 
+  /// `bracket` outlives this; null: nobody is told.
+  void set_bracket(CallBracket* bracket) { bracket_ = bracket; }
   /// The failure of the last Call (of the last failed row, with a handler); empty() when nothing failed.
   [[nodiscard]] const UserException& last_exception() const { return last_exception_; }
   [[nodiscard]] const CallCounts& last_counts() const { return counts_; }
@@ -70,6 +81,7 @@ class ScalarCaller {
   ScalarCaller() = default;
 
   scalar::PyRef callable_;
+  CallBracket* bracket_ = nullptr;
   std::string name_;
   std::vector<scalar::ArrowType> inputs_;
   std::vector<bool> skip_null_;

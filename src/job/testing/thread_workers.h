@@ -32,6 +32,7 @@ class ThreadWorker final : public WorkerHost {
   Status SetUp(const SetupMessage& setup) override;
   Result<ThreadTools> MakeThreadTools() override;
   void OnCoordinatorGone() override { dead_ = true; }
+  void OnStuck() override { Die(); }
 
  private:
   ThreadWorkers& pool_;
