@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import argument_checks as check
 from . import executors
 from .executors import Workers
+from .ray_node_types import declared_node_types
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -265,6 +266,8 @@ class RayCluster:
 
 
 def _has_autoscaler() -> bool:
+    if declared_node_types() is not None:
+        return True
     from ray._private.state import state
 
     return state.get_max_resources_from_cluster_config() is not None

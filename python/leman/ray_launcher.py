@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .ray_node_types import declared_node_types
 from .ray_resources import WorkerNeeds, describe_nodes
 from .ray_worker import ClusterSetupError, RayWorker
 
@@ -267,6 +268,9 @@ class ClusterCapacity:
 
 def can_grow(needs: WorkerNeeds) -> bool:
     """Say whether an autoscaler could make room for a worker."""
+    declared = declared_node_types()
+    if declared is not None:
+        return any(needs.fit(node) for node in declared)
     from ray._private.state import state
 
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -285,6 +287,14 @@ def check_pods(pods: list[dict[str, Any]]) -> None:
     worker = " ".join(cheap["containers"][0]["args"])
     assert "--num-cpus=4" in worker  # 3.5, which Ray takes in whole numbers only.
     assert by_group["cheap"][0]["metadata"]["labels"]["leman/pool"] == "cheap"
+    # What the manifest tells the driver of the nodes that may come is what the operator has Ray start.
+    told = next(entry["value"] for entry in head["containers"][0]["env"] if entry["name"] == "LEMAN_RAY_NODE_TYPES")
+    for kind, spec in zip(json.loads(told), (cheap, gpu), strict=True):
+        flags = dict(re.findall(r"--(num-cpus|num-gpus|memory)=(\d+)", " ".join(spec["containers"][0]["args"])))
+        started = {"CPU": flags["num-cpus"], "memory": flags["memory"]}
+        if "num-gpus" in flags:
+            started["GPU"] = flags["num-gpus"]
+        assert {name: str(amount) for name, amount in kind["resources"].items()} == started
 
 
 def test_kuberays_operator_finds_nothing_wrong_with_a_job_and_ends_it_at_its_deadline(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+from .. import ray_node_types
 from ..errors import KubernetesError
 from .environment import SecretKeyRef, environment_entries
 from .quantity import cpu_text, memory_text
@@ -65,7 +67,7 @@ def _cluster_spec(cluster: KubeRayCluster) -> dict[str, Any]:
         # Only the second version of Ray's autoscaler has an idle time for each group.
         spec["enableInTreeAutoscaling"] = True
         spec["autoscalerOptions"] = {"version": "v2", "upscalingMode": "Default"}
-    spec["headGroupSpec"] = _head_group(cluster.head, autoscaled)
+    spec["headGroupSpec"] = _head_group(cluster.head, autoscaled, _node_types(cluster) if autoscaled else {})
     image = cluster.head.image
     spec["workerGroupSpecs"] = [_worker_group(group, image, autoscaled) for group in cluster.worker_groups]
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
@@ -92,8 +94,21 @@ def _mount(name: str, path: str, volume: dict[str, Any], pod: dict[str, Any]) ->
     pod["containers"][0].setdefault("volumeMounts", []).append(mount)
 
 
-def _head_group(head: PodSettings, autoscaled: bool) -> dict[str, Any]:
-    container = _container("ray-head", head, head.image, {**_EVERYWHERE, **_ON_THE_HEAD, **head.env_vars})
+def _node_types(cluster: KubeRayCluster) -> dict[str, str | SecretKeyRef]:
+    """Return the variable that tells a driver on the head what the autoscaler could make."""
+    types = []
+    for group in cluster.worker_groups:
+        # KubeRay gives Ray whole CPUs.
+        resources: dict[str, float] = {"CPU": math.ceil(group.pod.cpu_millis / 1000), "memory": group.pod.memory_bytes}
+        if group.pod.gpus:
+            resources["GPU"] = group.pod.gpus
+        if group.max_replicas:
+            types.append((resources, {"ray.io/node-group": str(group.name), **group.pod.labels}))
+    return {ray_node_types.VARIABLE: ray_node_types.node_types_text(types)}
+
+
+def _head_group(head: PodSettings, autoscaled: bool, more: dict[str, str | SecretKeyRef]) -> dict[str, Any]:
+    container = _container("ray-head", head, head.image, {**_EVERYWHERE, **_ON_THE_HEAD, **more, **head.env_vars})
     container["ports"] = [{"name": name, "containerPort": port} for name, port in _PORTS]
     template = _pod_template(head, container, autoscaled)
     # The node that the head runs on must not be taken away because it looks idle.
