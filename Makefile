@@ -34,7 +34,6 @@ bench-write: ## How large outputs are written and read: bench/results/write.md (
 
 bench-ray: ## Job start, overhead and capacity on Ray, written to bench/results/ray.md (about 3 minutes)
 	@tools/bootstrap test
-	@cmake build >/dev/null && cmake --build build --target schedule_bench coordinator_bench -- --quiet
 	@.bench/venv-cluster/bin/python bench/on_ray.py --engine build
 
 lint: ## Formatting, static checks, types, and the rules of src/README.md

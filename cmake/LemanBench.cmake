@@ -1,6 +1,9 @@
-# The benchmarks of the engine itself, bench/engine/*.cc; not built unless asked for: cmake --build build --target NAME.
+# The benchmarks of the engine itself, bench/engine/*.cc; built with the tests, so that they stay up to date.
 function(leman_bench name)
-  add_executable(${name} EXCLUDE_FROM_ALL bench/engine/${name}.cc)
+  if(NOT LEMAN_BUILD_TESTS)
+    return()
+  endif()
+  add_executable(${name} bench/engine/${name}.cc)
   target_link_libraries(${name} PRIVATE ${ARGN})
   leman_warnings(${name} PRIVATE)
 endfunction()

@@ -60,6 +60,7 @@ class NoAssembler final : public Assembler {
 class NoHost final : public JobHost {
  public:
   Result<std::string> WorkerPayload() override { return std::string(); }
+  RowDecision DecideRow(const RowFailure&) override { return RowDecision::kFail; }
   bool OnProgress(const JobMetrics&, const std::string&) override { return true; }
 };
 

@@ -64,10 +64,18 @@ void Scheduler::Dispatch(Commands& commands) {
       AssignTo(id, commands);
     }
   }
+  for (auto& [id, worker] : workers_) DispatchTo(id, commands);
+}
+
+void Scheduler::DispatchTo(WorkerId worker, Commands& commands) {
+  const std::deque<TaskId>& assigned = workers_.at(worker).assigned;
+  while (!pending_.empty() && static_cast<int32_t>(assigned.size()) < options_.threads_per_worker) {
+    AssignTo(worker, commands);
+  }
   const size_t threads = workers_.size() * static_cast<size_t>(options_.threads_per_worker);
-  for (auto& [id, worker] : workers_) {
-    if (pending_.size() <= threads * kPendingPerThreadToQueueAhead) return;
-    while (static_cast<int32_t>(worker.assigned.size()) < 2 * options_.threads_per_worker) AssignTo(id, commands);
+  while (pending_.size() > threads * kPendingPerThreadToQueueAhead &&
+         static_cast<int32_t>(assigned.size()) < 2 * options_.threads_per_worker) {
+    AssignTo(worker, commands);
   }
 }
 
@@ -125,7 +133,7 @@ Scheduler::Commands Scheduler::OnTaskDone(WorkerId worker, TaskId task, int32_t 
   entry->state = TaskState::kDone;
   ++tasks_done_;
   Unassign(worker, task);
-  Dispatch(commands);
+  DispatchTo(worker, commands);  // nobody else has room, or there would be nothing pending
   return commands;
 }
 

@@ -91,6 +91,7 @@ class Scheduler {
   [[nodiscard]] TaskEntry* Current(WorkerId worker, TaskId task, int32_t attempt);
   TaskId AddTask(std::vector<RowRange> pieces, bool suspect);
   void Dispatch(Commands& commands);
+  void DispatchTo(WorkerId worker, Commands& commands);
   void AssignTo(WorkerId worker, Commands& commands);
   void SplitForIdle(int64_t now_ns, Commands& commands);
   void StartMore(int64_t wanted, Commands& commands);
