@@ -140,9 +140,9 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes"
-        os.environ["LEMAN_BENCH_NOTES"] = str(notes)
+        ray_functions.notes_path = str(notes)
         db = leman.connect(Path(folder) / "db")
-        with leman.ray_cluster("local", runtime_env={"env_vars": {"LEMAN_BENCH_NOTES": str(notes)}}) as cluster:
+        with leman.ray_cluster("local") as cluster:
             figures["start_ray"] = time_starts(db, cluster, notes, arguments.runs)
             figures["start_local"] = time_starts(db, None, notes, arguments.runs)
             figures["work"] = time_work(db, cluster, notes, arguments.runs)

@@ -7,15 +7,17 @@ import time
 
 import leman
 
+# Set before a job, and sent along with the function, so that workers need no environment of their own.
+notes_path = ""
+
 
 def note() -> None:
     """Write down when the first row of this process was computed, and how large the process is."""
-    path = os.environ.get("LEMAN_BENCH_NOTES")
-    if path and not getattr(noted_processes, "here", False):
+    if notes_path and not getattr(noted_processes, "here", False):
         noted_processes.here = True
         with open("/proc/self/statm") as file:
             resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        with open(path, "a") as notes:
+        with open(notes_path, "a") as notes:
             notes.write(f"{time.time()} {resident}\n")
 
 
