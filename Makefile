@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test bench bench-write bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim bench bench-write bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test-cluster: ## The long tests on a Ray cluster of several nodes on this machin
 test-kubernetes: ## Clusters on a real Kubernetes API server with KubeRay's operator (builds both once: 7 minutes)
 	@tools/bootstrap kubernetes
 	@$(PYTHON_IN_VENV) -m pytest tests/api_server
+
+sim: ## New seeds of the simulator for a minute; SEEDS=A..B for certain ones
+	@tools/bootstrap test
+	@build/leman_sim $(if $(SEEDS),--seeds $(SEEDS),--from "$$(date -u +%F-%H%M%S)" --limit-s 60)
 
 bench: ## The figures of bench/results, peers included (about 20 minutes)
 	@tools/bootstrap bench

@@ -50,8 +50,8 @@ Result<CommitOutcome> Committer::Commit(std::vector<FragmentUpdate> updates,
 
 CommitOutcome Committer::Committed(int64_t version, int64_t looked_at, const std::vector<FragmentUpdate>& updates,
                                    CommitOutcome outcome) {
-  // Others may have committed between: then the next commit looks again.
-  known_version_ = version == looked_at + 1 ? version : looked_at;
+  // Only while nobody else has committed since the plan: the next commit's fragments were not looked at by this one.
+  known_version_ = known_version_ == looked_at && version == looked_at + 1 ? version : -1;
   outcome.version = version;
   for (const FragmentUpdate& update : updates) outcome.committed.push_back(update.fragment_id);
   return outcome;

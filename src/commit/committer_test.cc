@@ -82,6 +82,16 @@ TEST_F(CommitterTest, ALostRequestIsSentAgain) {
   EXPECT_EQ(table_.Output(0), (testing::Int64s{5, 6}));
 }
 
+TEST_F(CommitterTest, AFragmentOfALaterGroupIsLookedAtThoughTheTableHasNotMovedSinceTheFirst) {
+  Committer committer(table_, clock_, "job", 4);
+  table_.RewriteInput(2, {7, 8});
+  ASSERT_TRUE(committer.Commit({{0, 2, "f"}}, expected_).ok());
+  const auto second = committer.Commit({{2, 2, "f"}}, expected_);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->conflicted, (std::vector<int64_t>{2}));
+  EXPECT_EQ(table_.Output(2), testing::Int64s(2));
+}
+
 TEST_F(CommitterTest, AnErrorThatTryingAgainCannotMendIsReturned) {
   table_.FailNextCommit(ErrorKind::kInvalidArgument, false);
   EXPECT_EQ(Commit({0}).error().kind, ErrorKind::kInvalidArgument);

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <random>
-
 #include "job/job_loop.h"
 
 namespace leman {
@@ -39,9 +37,8 @@ Result<Plan> MakePlanOn(const BackfillSpec& spec, TableSnapshot& snapshot, Check
 }
 
 // Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
-std::string NameOfWriters() {
-  std::random_device random;
-  return std::to_string(::getpid()) + "x" + std::to_string(random());
+std::string NameOfWriters(JobRuntime& runtime) {
+  return std::to_string(::getpid()) + "x" + std::to_string(runtime.RandomBits());
 }
 
 // A job across its rounds.
@@ -58,7 +55,7 @@ struct JobRun {
         ports(job_ports),
         log(request, ports.store, ports.clock),
         checkpoints(ports.store, CheckpointFolder(request)) {
-    progress.writers = NameOfWriters();
+    progress.writers = NameOfWriters(ports.runtime);
   }
 };
 

@@ -420,6 +420,22 @@ TEST_F(BackfillTest, ACorruptCheckpointIsDiscardedAndItsRowsComputedAgain) {
   EXPECT_EQ(workers_.TimesComputed(100), 1);
 }
 
+TEST_F(BackfillTest, SeveralCorruptCheckpointsOfOneFragmentAreDiscardedOneByOne) {
+  std::atomic<bool> done = false;
+  assembler_.before = [&](int64_t fragment) {
+    if (fragment != 1 || done.exchange(true)) return Ok();
+    const auto listed = files_.List(CheckpointFolder(spec_));
+    for (const ObjectMeta& object : *listed) {
+      if (object.name.starts_with("1-")) (void)files_.Put(CheckpointFolder(spec_) + "/" + object.name, "torn");
+    }
+    return Ok();
+  };
+  RunToTheEnd();
+  ExpectAllComputed();
+  EXPECT_EQ(workers_.TimesComputed(100), 2);
+  EXPECT_EQ(workers_.TimesComputed(200), 1);
+}
+
 TEST_F(BackfillTest, CheckpointsThatAreFoundCorruptAgainFailTheJob) {
   assembler_.before = [](int64_t fragment) -> Status {
     return fragment == 1 ? Status(MakeError(ErrorKind::kCorrupt, "not a file")) : Ok();

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "job/job_runtime.h"
+
 namespace leman {
 
 /// Closures to be run by the job loop on its own thread; any thread may post. `fd` becomes readable when there are
@@ -31,14 +33,14 @@ class LoopInbox {
 };
 
 /// Runs closures one after the other on `threads` threads of its own. The destructor runs what was posted, then joins.
-class BackgroundThreads {
+class BackgroundThreads final : public BackgroundWork {
  public:
   explicit BackgroundThreads(int threads);
   BackgroundThreads(const BackgroundThreads&) = delete;
   BackgroundThreads& operator=(const BackgroundThreads&) = delete;
-  ~BackgroundThreads();
+  ~BackgroundThreads() override;
 
-  void Post(std::function<void()> closure);
+  void Post(std::function<void()> closure) override;
 
  private:
   void Run();

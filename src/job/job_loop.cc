@@ -39,8 +39,8 @@ JobLoop::JobLoop(const BackfillSpec& spec, const Plan& plan, JobPorts ports, Job
       scheduler_(OptionsOf(spec, ports.pool), plan.tasks),
       commit_queue_(spec.commit_granularity),
       committer_(ports.transaction, ports.clock, spec.job_id, spec.read_version),
-      committing_(std::make_unique<BackgroundThreads>(1)),
-      assembling_(std::make_unique<BackgroundThreads>(kAssemblyThreads)) {}
+      committing_(ports.runtime.StartThreads(1)),
+      assembling_(ports.runtime.StartThreads(kAssemblyThreads)) {}
 
 JobLoop::~JobLoop() {
   StopWorkers();
@@ -71,8 +71,8 @@ Result<int64_t> JobLoop::Run() {
 
 void JobLoop::Drain() {
   while (assemblies_running_ > 0 || commit_running_) {
-    pollfd bell{inbox_.fd(), POLLIN, 0};
-    ::poll(&bell, 1, kPollMs);
+    std::vector<pollfd> bell = {{inbox_.fd(), POLLIN, 0}};
+    ports_.runtime.Wait(bell, kPollMs);
     inbox_.RunAll();
   }
   // Data files that no commit was asked to take; the checkpoints that they were made of stay.
@@ -104,7 +104,7 @@ Status JobLoop::LoopOnce() {
     polled.push_back({worker->channel.fd(), events, 0});
     ids.push_back(id);
   }
-  ::poll(polled.data(), polled.size(), kPollMs);
+  ports_.runtime.Wait(polled, kPollMs);
   if (polled[0].revents != 0) inbox_.RunAll();
   for (size_t i = 2; i < polled.size(); ++i) {
     if ((polled[i].revents & POLLOUT) != 0) {

@@ -29,7 +29,7 @@ struct JobProgress {
   int64_t version = 0;  ///< The version of the job's last commit; 0: none.
   std::string writers;  ///< What the names of all workers of this run begin with.
   WorkerId next_worker = 1;
-  std::set<int64_t> discarded;  ///< Fragments of which a corrupt checkpoint was discarded.
+  std::set<std::string> discarded;  ///< Keys of corrupt checkpoints; each may be discarded once.
 };
 
 /// One use: construct, Run, destroy. The destructor leaves no worker behind.
@@ -129,8 +129,8 @@ class JobLoop {
   std::atomic<bool> failed_ = false;  ///< For the background threads: nothing new is worth beginning.
   LoopInbox inbox_;
   // Last, so that they end before what their closures use.
-  std::unique_ptr<BackgroundThreads> committing_;
-  std::unique_ptr<BackgroundThreads> assembling_;
+  std::unique_ptr<BackgroundWork> committing_;
+  std::unique_ptr<BackgroundWork> assembling_;
 };
 
 }  // namespace leman

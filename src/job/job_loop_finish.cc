@@ -1,6 +1,5 @@
 // JobLoop: from the last checkpoint of a fragment to its visibility.
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "job/job_loop.h"
@@ -8,10 +7,8 @@
 namespace leman {
 namespace {
 
-std::string UniqueSuffix() {
-  std::random_device random;
+std::string UniqueSuffix(uint64_t bits) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  uint64_t bits = (uint64_t{random()} << 32) | random();
   std::string text;
   for (int i = 0; i < 12; ++i, bits >>= 4) text.push_back(kDigits[bits & 0xf]);
   return text;
@@ -28,7 +25,7 @@ void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool 
 
 void JobLoop::Assemble(FragmentEntry& fragment) {
   fragment.assembling = true;
-  fragment.file_name = DoneFileName(fragment.plan->record, UniqueSuffix());
+  fragment.file_name = DoneFileName(fragment.plan->record, UniqueSuffix(ports_.runtime.RandomBits()));
   std::vector<FragmentPart> parts;
   for (const auto& [start, part] : fragment.parts) parts.push_back(part);
   ++assemblies_running_;
@@ -141,15 +138,19 @@ void JobLoop::OnCommitted(Result<CommitOutcome> outcome, int64_t elapsed_ns) {
 bool JobLoop::CanPlanAgain(int64_t fragment_id, const Error& error) {
   // Another job on the same column has committed this fragment and removed its checkpoints, or a cleanup has.
   if (error.kind == ErrorKind::kNotFound) return true;
-  // A second time it is not the disk that forgets, but a defect: then nothing more is thrown away.
-  if (error.kind != ErrorKind::kCorrupt || !progress_.discarded.insert(fragment_id).second) return false;
+  if (error.kind != ErrorKind::kCorrupt) return false;
   const auto& parts = fragments_.at(fragment_id).parts;
   const auto named = [&error](const auto& part) { return error.message.find(part.second.key) != std::string::npos; };
   const bool any_named = std::any_of(parts.begin(), parts.end(), named);
+  bool new_to_us = false;
   for (const auto& part : parts) {
-    if (!any_named || named(part)) (void)ports_.store.Delete(part.second.key);
+    if (any_named && !named(part)) continue;
+    // A second time it is not the disk that forgets, but a defect: then nothing more is thrown away.
+    if (!progress_.discarded.insert(part.second.key).second) continue;
+    new_to_us = true;
+    (void)ports_.store.Delete(part.second.key);
   }
-  return true;
+  return new_to_us;
 }
 
 void JobLoop::PlanAgain(const std::vector<int64_t>& fragment_ids) {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "io/object_store.h"
+#include "job/job_runtime.h"
 #include "model/assembly_bytes.h"
 #include "model/fragment_update.h"
 #include "model/job_state.h"
@@ -63,6 +64,7 @@ struct JobPorts {
   Assembler& assembler;
   JobHost& host;
   Clock& clock;
+  JobRuntime& runtime = SystemRuntime();
 };
 
 }  // namespace leman
