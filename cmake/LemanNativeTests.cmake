@@ -15,3 +15,10 @@ if(LEMAN_BUILD_TESTS)
   target_compile_definitions(leman_udf_test PRIVATE LEMAN_NATIVE_TESTS="${CMAKE_BINARY_DIR}/native_tests")
   add_dependencies(leman_udf_test sample_udfs broken_version broken_name broken_result)
 endif()
+
+if(LEMAN_BUILD_TESTS)
+  # `make bench-native`: rows a second of a native function.
+  add_executable(leman_native_bench ${CMAKE_CURRENT_SOURCE_DIR}/bench/native_apply.cc)
+  target_link_libraries(leman_native_bench PRIVATE leman_udf)
+  leman_warnings(leman_native_bench PRIVATE)
+endif()

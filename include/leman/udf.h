@@ -366,16 +366,27 @@ inline SchemaNode CopyOf(const ArrowSchema& schema) {
   return node;
 }
 
+inline void TakesNoParameters(std::string_view parameters) {
+  if (parameters != "{}") throw InvalidArgument("takes no parameters, got " + std::string(parameters));
+}
+
+/// Asks a class that has `static void CheckParameters(std::string_view)` about parameters before any work.
+template <typename Class>
+void CheckParametersOf(std::string_view parameters) {
+  if constexpr (requires { Class::CheckParameters(parameters); }) Class::CheckParameters(parameters);
+}
+
 /// Makes the LemanUdf of a function object type F; `Make` builds one from the parameters, `Source` names its
 /// arguments, `CallerOf` says how it is called.
-template <typename F, F (*Make)(std::string_view parameters), const char* (*Source)(),
-          template <typename, typename> typename CallerOf>
+template <typename F, F (*Make)(std::string_view parameters), void (*Check)(std::string_view parameters),
+          const char* (*Source)(), template <typename, typename> typename CallerOf>
 struct Adapter {
   using Signature = typename CallOf<F>::Signature;
   using Caller = typename CallerOf<typename Signature::Result, typename Signature::Arguments>::Type;
 
-  static int Describe(const char*, ArrowSchema* inputs, ArrowSchema* output, LemanUdfError* error) {
+  static int Describe(const char* parameters, ArrowSchema* inputs, ArrowSchema* output, LemanUdfError* error) {
     return Guarded(error, [&] {
+      Check(parameters);
       Export(Caller::Inputs(ParameterNames(Source())), inputs);
       Export(Caller::Output(), output);
       return LEMAN_UDF_OK;
@@ -409,18 +420,19 @@ extern "C" __attribute__((visibility("default"), used)) inline const LemanUdfLib
   return &leman::udf::Registry::Get().library;
 }
 
-#define LEMAN_UDF_REGISTER_(name, caller, flags)                                                                   \
-  static const LemanUdf leman_udf_##name =                                                                         \
-      ::leman::udf::Adapter<leman_udf_of_##name::Function, leman_udf_of_##name::Make, leman_udf_of_##name::Source, \
-                            ::leman::udf::caller>::Udf(#name, nullptr, nullptr, flags);                            \
+#define LEMAN_UDF_REGISTER_(name, caller, flags)                                                                     \
+  static const LemanUdf leman_udf_##name =                                                                           \
+      ::leman::udf::Adapter<leman_udf_of_##name::Function, leman_udf_of_##name::Make, leman_udf_of_##name::Check,    \
+                            leman_udf_of_##name::Source, ::leman::udf::caller>::Udf(#name, nullptr, nullptr, flags); \
   [[maybe_unused]] static const bool leman_udf_##name##_added = ::leman::udf::Registry::Get().Add(&leman_udf_##name)
 
-#define LEMAN_UDF_LAMBDA_(name, ...)                            \
-  namespace leman_udf_of_##name {                               \
-    static const auto function = __VA_ARGS__;                   \
-    using Function = std::remove_const_t<decltype(function)>;   \
-    static Function Make(std::string_view) { return function; } \
-    static const char* Source() { return #__VA_ARGS__; }        \
+#define LEMAN_UDF_LAMBDA_(name, ...)                                                                \
+  namespace leman_udf_of_##name {                                                                   \
+    static const auto function = __VA_ARGS__;                                                       \
+    using Function = std::remove_const_t<decltype(function)>;                                       \
+    static Function Make(std::string_view) { return function; }                                     \
+    static void Check(std::string_view parameters) { ::leman::udf::TakesNoParameters(parameters); } \
+    static const char* Source() { return #__VA_ARGS__; }                                            \
   }
 
 /// A scalar function: a lambda without captures. Its parameters' names are the columns that it reads by default.
@@ -434,11 +446,13 @@ extern "C" __attribute__((visibility("default"), used)) inline const LemanUdfLib
   LEMAN_UDF_REGISTER_(name, BatchCallerOf, LEMAN_UDF_SHARED_STATE)
 
 /// A class, made for each worker thread by `Class(std::string_view parameters)`, the parameters as JSON text, and
-/// called for each row. The names of its arguments follow: `LEMAN_UDF_CLASS(embed, Embed, text)`.
-#define LEMAN_UDF_CLASS(name, Class, ...)                                           \
-  namespace leman_udf_of_##name {                                                   \
-    using Function = Class;                                                         \
-    static Function Make(std::string_view parameters) { return Class(parameters); } \
-    static const char* Source() { return "[](" #__VA_ARGS__ ")"; }                  \
-  }                                                                                 \
+/// called for each row. The names of its arguments follow: `LEMAN_UDF_CLASS(embed, Embed, text)`. Where it has a
+/// `static void CheckParameters(std::string_view)`, that refuses wrong ones (InvalidArgument) before any work.
+#define LEMAN_UDF_CLASS(name, Class, ...)                                                                  \
+  namespace leman_udf_of_##name {                                                                          \
+    using Function = Class;                                                                                \
+    static Function Make(std::string_view parameters) { return Class(parameters); }                        \
+    static void Check(std::string_view parameters) { ::leman::udf::CheckParametersOf<Class>(parameters); } \
+    static const char* Source() { return "[](" #__VA_ARGS__ ")"; }                                         \
+  }                                                                                                        \
   LEMAN_UDF_REGISTER_(name, RowCallerOf, 0)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         WorkerStallError,
     )
     from .jobs import Job
-    from .native_function import NativeFunction, native_udf
+    from .native_function import NativeFunction, builtin_udf, native_udf
     from .on_error import Fail, Retry, Skip, fail_fast, retry_all, retry_transient, skip_on_error
     from .preview import Preview, PreviewRow
     from .ray_executor import RayCluster, ray_cluster
@@ -76,7 +76,7 @@ _HOMES = {
         "WorkerStallError",
     ),
     "jobs": ("Job",),
-    "native_function": ("NativeFunction", "native_udf"),
+    "native_function": ("NativeFunction", "builtin_udf", "native_udf"),
     "on_error": ("Fail", "Retry", "Skip", "fail_fast", "retry_all", "retry_transient", "skip_on_error"),
     "preview": ("Preview", "PreviewRow"),
     "ray_executor": ("RayCluster", "ray_cluster"),
@@ -117,6 +117,7 @@ __all__ = [
     "WorkerOOMError",
     "WorkerStallError",
     "__version__",
+    "builtin_udf",
     "connect",
     "fail_fast",
     "native_udf",

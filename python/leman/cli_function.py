@@ -9,7 +9,7 @@ from .argument_checks import closest
 from .cli_module import import_place
 from .user_function import UserFunction, UserFunctionClass, as_user_function
 
-_FORM = "expected module:function, path.py:function or library.so:function"
+_FORM = "expected module:function, path.py:function, library.so:function or builtin:function"
 
 
 def load_named_function(reference: str) -> UserFunction:
@@ -28,7 +28,7 @@ def load_named_function(reference: str) -> UserFunction:
     TypeError
         Where what is found is not a UDF.
     """
-    if ".so:" in reference:
+    if ".so:" in reference or reference.startswith("builtin:"):
         return _native_function(reference)
     module, place, expression = import_place("--udf", reference, _FORM)
     name, positional, keywords = _parse(reference, expression)
@@ -50,15 +50,25 @@ def load_named_function(reference: str) -> UserFunction:
     return as_user_function("--udf", value)
 
 
-def _native_function(reference: str) -> UserFunction:
-    from .native_function import native_udf
-
+def _split(reference: str) -> tuple[str, str]:
+    """Return what is before the first colon that ends a library's name, and what is after it."""
+    if reference.startswith("builtin:"):
+        return "builtin", reference.removeprefix("builtin:")
     path, _, expression = reference.partition(".so:")
+    return path + ".so", expression
+
+
+def _native_function(reference: str) -> UserFunction:
+    from .native_function import builtin_udf, native_udf
+
+    path, expression = _split(reference)
     name, positional, keywords = _parse(reference, expression)
     if positional:
         raise TypeError(f"--udf {reference!r}: parameters of a native function have names, e.g. {name}(size=3)")
+    if path == "builtin":
+        return builtin_udf(name, params=keywords)
     try:
-        return native_udf(path + ".so", name, params=keywords)
+        return native_udf(path, name, params=keywords)
     except FileNotFoundError as error:
         raise ValueError(f"--udf {reference!r}: {error}") from None
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _INSPECTION_TIMEOUT_S = 60.0
 _SEARCH_VARIABLE = "LEMAN_NATIVE_PATH"
+# Changes when a result of a built-in function changes.
+_BUILTIN_VERSION = "builtin-1"
 #: What a function says of itself; see :func:`describe_library`.
 Description = dict[str, Any]
 
@@ -62,6 +64,49 @@ def native_udf(
     name = check.text("function", function)
     if not path.is_file():
         raise FileNotFoundError(f"library={str(library)!r}: no such file; give the path of a shared library (.so)")
+    return _made(path.resolve(), name, params, options, is_builtin=False)
+
+
+def builtin_udf(function: str, /, *, params: Mapping[str, Any] | None = None, **options: Any) -> NativeFunction:
+    """Make a user-defined function of one that comes with Leman; ``docs/builtin_functions.md`` lists them.
+
+    Parameters
+    ----------
+    function : str
+        Its name, e.g. ``"word_count"``.
+    params, **options
+        As of :func:`native_udf`.
+
+    Returns
+    -------
+    NativeFunction
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where there is no such function, or it does not take the parameters.
+    """
+    return _made(builtin_library(), check.text("function", function), params, options, is_builtin=True)
+
+
+def builtin_library() -> Path:
+    """Return the library of the built-in functions.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where this installation lacks it.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "native", package.parent.parent / "build" / "native" / "builtin"):
+        if (folder / "libleman_builtin.so").is_file():
+            return folder / "libleman_builtin.so"
+    raise FileNotFoundError(f"libleman_builtin.so is not in {package / 'native'}; install leman again")
+
+
+def _made(
+    path: Path, name: str, params: Mapping[str, Any] | None, options: Mapping[str, Any], *, is_builtin: bool
+) -> NativeFunction:
     for refused in ("data_type", "max_in_flight", "timeout"):
         if refused in options:
             raise TypeError(
@@ -70,14 +115,17 @@ def native_udf(
     parameters = {key: value for key, value in options.items() if key not in OPTION_NAMES}
     parameters.update(params or {})
     given = {key: value for key, value in options.items() if key in OPTION_NAMES}
-    return NativeFunction(path.resolve(), name, _as_json(parameters), given)
+    return NativeFunction(path, name, _as_json(parameters), given, is_builtin=is_builtin)
 
 
 class NativeFunction(UserFunction):
     """A function of a native library that fills a column; made by :func:`leman.native_udf`."""
 
-    def __init__(self, library: Path, function: str, parameters: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, library: Path, function: str, parameters: str, options: Mapping[str, Any], *, is_builtin: bool
+    ) -> None:
         self.library = library
+        self.is_builtin = is_builtin
         self.library_sha256 = hash_of(library)
         self.function = function
         self.parameters = parameters
@@ -85,7 +133,7 @@ class NativeFunction(UserFunction):
         self.inputs: tuple[pa.Field, ...] = tuple(described["inputs"].type)
         checked = checked_options(options)
         arguments = tuple(Argument(field.name, False, None) for field in self.inputs)
-        self._declared_version: str = described["version"]
+        self._declared_version: str = _BUILTIN_VERSION if is_builtin else described["version"]
         self._target = native_udf  # what pickles and hashes look at; it is never called
         self._constructor_arguments = None
         self.take_options(
@@ -118,6 +166,8 @@ class NativeFunction(UserFunction):
         FileNotFoundError
             Where there is no file with its content.
         """
+        if self.is_builtin:
+            return str(builtin_library())
         folders = [Path(entry) for entry in os.environ.get(_SEARCH_VARIABLE, "").split(os.pathsep) if entry]
         candidates = [self.library, *(folder / self.library.name for folder in folders)]
         found = [path for path in candidates if path.is_file()]

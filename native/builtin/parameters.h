@@ -1,0 +1,59 @@
+// Parameters of the built-in functions: a JSON object, read with messages that say what was expected.
+#pragma once
+
+#include <leman/udf.h>
+
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace leman::builtin {
+
+class Parameters {
+ public:
+  /// Refuses a name that is not among `known`.
+  Parameters(std::string_view text, std::initializer_list<std::string_view> known)
+      : values_(nlohmann::json::parse(text, nullptr, false)) {
+    if (!values_.is_object()) throw udf::InvalidArgument("expected parameters by name");
+    for (const auto& [name, value] : values_.items()) {
+      bool found = false;
+      std::string names;
+      for (const std::string_view one : known) {
+        found = found || one == name;
+        names += (names.empty() ? "" : ", ") + std::string(one);
+      }
+      if (!found) {
+        throw udf::InvalidArgument("has no parameter " + name + "; " +
+                                   (names.empty() ? "it takes none" : "it takes " + names));
+      }
+    }
+  }
+
+  int64_t Integer(const char* name, int64_t otherwise, int64_t least, int64_t most) const {
+    const auto found = values_.find(name);
+    if (found == values_.end()) return otherwise;
+    if (!found->is_number_integer() || found->get<int64_t>() < least || found->get<int64_t>() > most) {
+      throw udf::InvalidArgument(std::string(name) + "=" + found->dump() + ": expected an integer from " +
+                                 std::to_string(least) + " to " + std::to_string(most));
+    }
+    return found->get<int64_t>();
+  }
+
+  std::vector<float> Floats(const char* name) const {
+    const auto found = values_.find(name);
+    const auto wrong = [&] { return udf::InvalidArgument(std::string(name) + ": expected a list of numbers"); };
+    if (found == values_.end() || !found->is_array() || found->empty()) throw wrong();
+    std::vector<float> numbers;
+    for (const auto& value : *found) {
+      if (!value.is_number()) throw wrong();
+      numbers.push_back(value.get<float>());
+    }
+    return numbers;
+  }
+
+ private:
+  nlohmann::json values_;
+};
+
+}  // namespace leman::builtin
