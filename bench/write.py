@@ -104,7 +104,7 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
     result = {
         "seconds": run.seconds,
         "tail_s": committed_at - write_functions.last_call(folder / "clock"),
-        "cp_s": _copy_seconds(files),
+        "cp_s": _copy_seconds(files) if _is_copied(said["metrics"]) else None,
         "output_bytes": sum(path.stat().st_size for path in files),
         "metrics": said["metrics"],
     }
@@ -122,7 +122,8 @@ def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
             results[name].append(run_once(work, name, check=number == 0))
     for name in who:
         last = results[name][-1]
-        more = f"  tail {last['tail_s']:.2f} s, cp {last['cp_s']:.2f} s" if "tail_s" in last else ""
+        more = f"  tail {last['tail_s']:.2f} s" if "tail_s" in last else ""
+        more += f", cp {last['cp_s']:.2f} s" if last.get("cp_s") else ""
         print(f"  {CONFIGURATIONS[name]:38} {_best(results[name], 'seconds'):7.2f} s{more}", flush=True)
     return {"work": work.name, "title": work.title, "runs": results}
 
@@ -131,8 +132,8 @@ def _best(runs: list[dict[str, Any]], name: str) -> float:
     return min(run[name] for run in runs)
 
 
-def _copied(run: dict[str, Any]) -> bool:
-    return run["metrics"]["bytes_copied"] + run["metrics"]["bytes_reencoded"] > run["output_bytes"] // 10
+def _is_copied(metrics: dict[str, Any]) -> bool:
+    return metrics["bytes_copied"] + metrics["bytes_reencoded"] > metrics["bytes_assembled"] // 10
 
 
 def targets_of(result: dict[str, Any]) -> list[Target]:
@@ -150,8 +151,8 @@ def targets_of(result: dict[str, Any]) -> list[Target]:
     if "bare-plain" in runs:
         ratio = best / _best(runs["bare-plain"], "seconds")
         targets.append(Target(f"{name}: against the bare program, plain files", 1.3, "×", ratio))
-    if any(_copied(run) for run in ours):
-        ratio = min(run["tail_s"] / run["cp_s"] for run in ours)
+    if any(_is_copied(run["metrics"]) for run in ours):
+        ratio = min(run["tail_s"] / run["cp_s"] for run in ours if run["cp_s"])
         targets.append(Target(f"{name}: tail of what is copied, against cp", 1.5, "×", ratio))
     else:
         targets.append(Target(f"{name}: tail of what is written once", 0.3, "s", _best(ours, "tail_s")))
@@ -182,7 +183,8 @@ def _work_table(result: dict[str, Any]) -> list[str]:
         seconds = [run["seconds"] for run in runs]
         cells = [CONFIGURATIONS[name], str(len(runs)), f"{min(seconds):.2f}", f"{statistics.median(seconds):.2f}"]
         if "metrics" in runs[0]:
-            cells += [f"{_best(runs, 'tail_s'):.2f}", f"{_best(runs, 'cp_s'):.2f}"]
+            copies = [run["cp_s"] for run in runs if run["cp_s"]]
+            cells += [f"{_best(runs, 'tail_s'):.2f}", f"{min(copies):.2f}" if copies else "–"]
             cells.append(f"{max(run['metrics']['write_amplification'] for run in runs):.2f}")
         else:
             cells += ["–", "–", "–"]

@@ -168,6 +168,7 @@ nb::dict MetricsDict(const JobMetrics& m) {
       m, [&dict](const char* name, int64_t value) { dict[name] = value; },
       [&dict](const char* name, double value) { dict[name] = value; });
   dict["rows_in_hand"] = m.rows_in_hand;
+  dict["bytes_in_assembly"] = m.bytes_in_assembly;
   dict["rows_resumed"] = m.rows_resumed;
   return dict;
 }

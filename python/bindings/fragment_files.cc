@@ -61,15 +61,23 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
       checkpoint.region = placed->region;
       checkpoint.pages_path =
           checkpoint.path.substr(0, name) + PagesFileName(placed->range.fragment_id, placed->fragment_key);
-      checkpoint.check_bytes = part.earlier_run;
+      checkpoint.check_bytes = part.check_bytes;
     }
   }
   PythonReencoder reencoder(host_);
   AssembleOptions options;
   options.threads = kThreadsPerFile;
-  LEMAN_ASSIGN_OR_RETURN(
-      const AssembledFile file,
-      AssembleFragment(checkpoints, physical_rows, table_root_ + "/data/" + file_name, reencoder, options));
+  options.cancel = &cancelled_;
+  int64_t in_hand = 0;
+  options.on_bytes = [&](int64_t bytes) {
+    in_hand += bytes;
+    bytes_in_hand_ += bytes;
+  };
+  const Result<AssembledFile> made =
+      AssembleFragment(checkpoints, physical_rows, table_root_ + "/data/" + file_name, reencoder, options);
+  bytes_in_hand_ -= in_hand;
+  if (!made.ok()) return made.error();
+  const AssembledFile& file = *made;
   AssembledFragment assembled;
   assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
                       file.column_count, file.major_version, file.minor_version};

@@ -3,6 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "job/job_ports.h"
@@ -18,9 +20,14 @@ class LocalAssembler final : public Assembler {
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
 
+  [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
+  void Cancel() override { cancelled_ = true; }
+
  private:
   nanobind::object host_;
   std::string table_root_;
+  std::atomic<int64_t> bytes_in_hand_ = 0;
+  std::atomic<bool> cancelled_ = false;
 };
 
 }  // namespace leman::python

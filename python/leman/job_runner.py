@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import signal
 import sys
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .backfill_job import CancelToken
     from .backfill_spec import BackfillSpec
     from .progress import ProgressSink
+
+# The rate of assembly is that of the last seconds.
+_RATE_WINDOW_S = 5.0
 
 
 def prewarm() -> None:
@@ -39,6 +43,8 @@ class DriverHost:
         self._progress = progress
         self._cancel = cancel
         self._started_s = time.monotonic()
+        self._assembly_marks: collections.deque[tuple[float, int]] = collections.deque()
+        self._assembly_rate = 0.0
         self.table = table
         self.terminated = False
         self.interrupt: BaseException | None = None
@@ -56,6 +62,16 @@ class DriverHost:
             make_payload(self._spec, self._table.dataset, function, on_this_machine=on_this_machine)
         )
 
+    def _assembled(self, metrics: Mapping[str, Any]) -> int:
+        """Return the bytes assembled; notes how fast that goes, over some seconds."""
+        now_s, written = time.monotonic(), metrics["bytes_assembled"] + metrics["bytes_in_assembly"]
+        self._assembly_marks.append((now_s, written))
+        while now_s - self._assembly_marks[0][0] > _RATE_WINDOW_S:
+            self._assembly_marks.popleft()
+        first_s, first = self._assembly_marks[0]
+        self._assembly_rate = max(0.0, (written - first) / (now_s - first_s)) if now_s > first_s else 0.0
+        return int(written)
+
     def on_progress(self, metrics: Mapping[str, Any], phase: str) -> bool:
         """Show how the job goes on; return whether it should."""
         if self._progress is not None:
@@ -69,7 +85,9 @@ class DriverHost:
                     "phase": phase,
                     "rows_computed": rows,
                     "rows_checkpointed": saved + metrics["rows_resumed"],
+                    "bytes_assembled": self._assembled(metrics),
                     "bytes_to_assemble": metrics["checkpoint_bytes"],
+                    "assembled_bytes_per_s": self._assembly_rate,
                     "rows_per_s": rows / elapsed_s if elapsed_s > 0 else 0.0,
                     "elapsed_s": elapsed_s,
                     "message": self.workers.take_message() if self.workers is not None else None,

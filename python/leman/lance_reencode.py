@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .lance_errors import translate
-from .lance_worker import file_schema
+from .lance_worker import data_cache_bytes, file_schema
 
 if TYPE_CHECKING:
     import lance
@@ -38,7 +38,13 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
 
     temporary = f"{output_path}.tmp"
     try:
-        writer = LanceFileWriter(temporary, file_schema(dataset, column), version=dataset.data_storage_version)
+        schema = file_schema(dataset, column)
+        writer = LanceFileWriter(
+            temporary,
+            schema,
+            version=dataset.data_storage_version,
+            data_cache_bytes=data_cache_bytes(schema, dataset.data_storage_version),
+        )
         with writer:
             for path in paths:
                 reader = LanceFileReader(path)

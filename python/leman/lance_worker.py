@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Rows of images or texts can be large: what Lance reads ahead is bounded by bytes, not only by rows.
 _BATCH_BYTES = 32 << 20
 _READAHEAD_BATCHES = 4
+_NESTED_CACHE_BYTES = 1 << 30
 
 
 def make_payload(
@@ -64,6 +65,27 @@ def file_schema(dataset: lance.LanceDataset, column: str) -> pa.Schema:
     field = dataset.schema.field(column)
     metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
     return pa.schema([field.with_metadata(metadata or None)])
+
+
+def data_cache_bytes(schema: pa.Schema, storage_version: str) -> int | None:
+    """Return how much Lance's writer is to gather before it makes pages; None for its own choice.
+
+    Lance 14 cannot read a struct with a list inside across pages that differ in whether the struct is ever null: such
+    columns are gathered whole, up to the size of a checkpoint.
+    """
+    nested = storage_version != "2.0" and any(_has_list_in_struct(field.type, False) for field in schema)
+    return _NESTED_CACHE_BYTES if nested else None
+
+
+def _has_list_in_struct(type: pa.DataType, in_struct: bool) -> bool:
+    if pa.types.is_struct(type):
+        return any(_has_list_in_struct(field.type, True) for field in type)
+    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_map(type):
+        inner = (type.key_type, type.item_type) if pa.types.is_map(type) else (type.value_type,)
+        return in_struct or any(_has_list_in_struct(item, False) for item in inner)
+    if pa.types.is_fixed_size_list(type):
+        return _has_list_in_struct(type.value_type, in_struct)
+    return False
 
 
 class WorkerSession:
@@ -232,7 +254,9 @@ class ColumnFile:
         self._path = path
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            self._writer = LanceFileWriter(path, self._schema, version=job["storage_version"])
+            version = job["storage_version"]
+            cache = data_cache_bytes(self._schema, version)
+            self._writer = LanceFileWriter(path, self._schema, version=version, data_cache_bytes=cache)
         except Exception as error:
             raise translate(error, f"create checkpoint {path}") from error
 

@@ -197,8 +197,10 @@ def describe(snapshot: Mapping[str, Any]) -> str:
         parts.append(f"{_count(snapshot['rows_per_s'])} rows/s")
     parts.append(f"{_count(snapshot.get('rows_checkpointed'))} checkpointed")
     if snapshot.get("bytes_to_assemble"):
+        rate = snapshot.get("assembled_bytes_per_s")
         parts.append(
             f"{human_bytes(snapshot.get('bytes_assembled'))} of {human_bytes(snapshot['bytes_to_assemble'])} assembled"
+            + (f" ({human_bytes(rate)}/s)" if rate else "")
         )
     parts.append(
         f"{snapshot.get('fragments_committed', 0)} of {snapshot.get('fragments_total', '?')} fragments committed"

@@ -136,6 +136,9 @@ class PlanBuilder {
 
  private:
   Status CheckStructLayers(const std::vector<ColumnRole>& roles) {
+    if (IsUnreadable(roles)) {
+      return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
+    }
     if (first_roles_.empty()) first_roles_ = roles;
     for (size_t i = 0; i < roles.size(); ++i) {
       if (roles[i].struct_layers != first_roles_[i].struct_layers) {

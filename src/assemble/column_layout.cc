@@ -1,5 +1,6 @@
 #include "assemble/column_layout.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -137,9 +138,7 @@ Status LayoutWalk::SetStructLayers(const ColumnContent& content, ColumnRole& rol
     }
     std::vector<uint64_t> of_structs;
     for (const size_t depth : depths) of_structs.push_back(layers[layers.size() - 1 - depth]);
-    if (i > 0 && of_structs != role.struct_layers) {
-      return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
-    }
+    if (i > 0 && of_structs != role.struct_layers) role.mixed_struct_layers = true;
     role.struct_layers = std::move(of_structs);
   }
   return Ok();
@@ -188,6 +187,10 @@ Result<ColumnContent> LayoutWalk::VisitColumn(const SchemaField& field, Expected
 }
 
 }  // namespace
+
+bool IsUnreadable(const std::vector<ColumnRole>& roles) {
+  return std::any_of(roles.begin(), roles.end(), [](const ColumnRole& role) { return role.mixed_struct_layers; });
+}
 
 Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file) {
   LEMAN_ASSIGN_OR_RETURN(const std::vector<std::vector<size_t>> children, ChildrenOfFields(file.descriptor.fields));

@@ -15,7 +15,11 @@ struct ColumnRole {
   /// From version 2.1 on, for each struct around the column that has a list inside, the outermost first: can it be
   /// null? Lance (14.0) cannot read a range of rows over pages that differ in this, so joined pages must not.
   std::vector<uint64_t> struct_layers;
+  bool mixed_struct_layers = false;  ///< The pages of this file differ in them already.
 };
+
+/// Whether some column of `roles` has pages that Lance cannot read together.
+bool IsUnreadable(const std::vector<ColumnRole>& roles);
 
 /// One role a column. kUnsupported, with the reason, if the pages of `file` cannot be joined with those of others;
 /// kCorrupt if its columns do not hold the rows that its schema says.

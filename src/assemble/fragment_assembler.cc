@@ -247,6 +247,9 @@ class Assembly {
   }
 
   Result<AssembledFile> TakeWhole(const LanceFile& file) {
+    if (const auto roles = RolesOfColumns(file); roles.ok() && IsUnreadable(*roles)) {
+      return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
+    }
     const AssemblyPlan plan = PlanWholeCopy(file);
     Status linked = LinkFile(checkpoints_.front().path, output_path_);
     if (!linked.ok() && linked.error().kind == ErrorKind::kUnsupported) return CarryOut(plan);
@@ -285,11 +288,27 @@ class Assembly {
     if (Result<Unit> done = reencoder.Reencode(whole, output_path_); !done.ok()) {
       return done.error().WithContext("encode again (" + reason + ")");
     }
+    LEMAN_RETURN_IF_ERROR(CheckReadable());
     LEMAN_ASSIGN_OR_RETURN(AssembledFile assembled,
                            Describe(VerifyReencoded(output_path_, physical_rows_), AssembledFile::Way::kReencoded, {}));
     assembled.bytes.reencoded = assembled.size_bytes;
     assembled.reencode_reason = std::move(reason);
     return assembled;
+  }
+
+  /// Better no data file than one that no reader can read.
+  Status CheckReadable() const {
+    const auto source = OpenLocalFile(output_path_);
+    if (!source.ok()) return Ok();  // The verification says what is wrong.
+    const Result<LanceFile> file = ReadLanceFile(**source);
+    if (!file.ok()) return Ok();
+    const auto roles = RolesOfColumns(*file);
+    if (!roles.ok() || !IsUnreadable(*roles)) return Ok();
+    ::unlink(output_path_.c_str());
+    return MakeError(ErrorKind::kUnsupported,
+                     "the column has structs with lists inside, and some of its structs are null: Lance cannot read "
+                     "such a file from a certain size on. Let the function return a struct of nulls instead of a null "
+                     "struct, or load the table in smaller fragments");
   }
 
   /// A file that failed its verification is not left behind.

@@ -122,6 +122,7 @@ Status JobLoop::LoopOnce() {
 void JobLoop::Tick() {
   const int64_t now = ports_.clock.MonotonicNs();
   metrics_.workers = static_cast<int32_t>(workers_.size());
+  metrics_.bytes_in_assembly = ports_.assembler.bytes_in_hand();
   metrics_.rows_in_hand = scheduler_.RowsInHand();
   metrics_.tasks_total = metrics_base_tasks_total_ + scheduler_.tasks_total();
   metrics_.tasks_done = metrics_base_tasks_done_ + scheduler_.tasks_done();
@@ -153,6 +154,7 @@ Status JobLoop::CheckStop() {
 void JobLoop::Fail(Error error) {
   if (!failure_) failure_ = std::move(error);
   failed_ = true;
+  ports_.assembler.Cancel();
 }
 
 }  // namespace leman

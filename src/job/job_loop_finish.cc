@@ -16,9 +16,9 @@ std::string UniqueSuffix(uint64_t bits) {
 
 }  // namespace
 
-void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool earlier_run) {
+void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool check_bytes) {
   FragmentEntry& fragment = fragments_.at(range.fragment_id);
-  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, earlier_run};
+  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, check_bytes};
   fragment.rows_covered += range.rows();
   if (fragment.rows_covered == fragment.plan->fragment.physical_rows && !fragment.assembling) Assemble(fragment);
 }

@@ -24,7 +24,7 @@ namespace leman {
 struct FragmentPart {
   std::string key;  ///< Of the object store; of a region its record.
   RowRange range;
-  bool earlier_run = false;  ///< It was found, not made: its bytes deserve a look.
+  bool check_bytes = false;  ///< Of a region: it was found, or made elsewhere; its bytes deserve a look.
 };
 
 enum class AssemblyWay { kLinked, kPlaced, kStitched, kReencoded };
@@ -42,6 +42,10 @@ class Assembler {
   /// `parts` cover all `physical_rows` in row order. The file appears complete under "data/<file_name>" or not at all.
   virtual Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                              int64_t physical_rows, const std::string& file_name) = 0;
+  /// Bytes written so far for data files that are being made now.
+  [[nodiscard]] virtual int64_t bytes_in_hand() const { return 0; }
+  /// The job is ending: what is being made is to end soon, with kCancelled, and nothing is begun any more.
+  virtual void Cancel() {}
 };
 
 /// Port: the process that runs the job.

@@ -66,6 +66,7 @@ class RemoteWorkerPool final : public WorkerPool {
 
   [[nodiscard]] uint16_t port() const { return listener_->port(); }
 
+  [[nodiscard]] bool on_this_machine() const override { return false; }
   Result<int> Start(WorkerId worker) override;
   void Kill(WorkerId worker, int64_t pid) override;
   std::string ExitReason(WorkerId worker, int64_t pid) override;

@@ -48,6 +48,7 @@ struct JobMetrics {
   int64_t fragments_stitched = 0;   ///< Assembled by copying pages.
   int64_t fragments_reencoded = 0;  ///< Assembled by decoding and encoding again.
   int64_t bytes_assembled = 0;      ///< Size of the data files made.
+  int64_t bytes_in_assembly = 0;    ///< Written for data files that are not complete yet; goes up and down.
   AssemblyBytes assembly;           ///< How they came to their place.
   int64_t commits = 0;
   int64_t retries = 0;

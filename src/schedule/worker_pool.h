@@ -34,6 +34,8 @@ struct Heartbeat {
 class WorkerPool {
  public:
   virtual ~WorkerPool() = default;
+  /// Whether all workers run on the coordinator's machine.
+  [[nodiscard]] virtual bool on_this_machine() const { return true; }
   /// Starts a worker and returns a stream socket, owned by the caller, on which it will say hello. Does not wait for
   /// it. kComesLater: the worker says hello elsewhere, and Poll will tell.
   virtual Result<int> Start(WorkerId worker) = 0;

@@ -67,7 +67,8 @@ class Engine:
         raise AssembleError(rest[0], "\t".join(rest[1:]))
 
 
-def _find_tool() -> Path | None:
+def find_tool() -> Path | None:
+    """The newest that was built, or the one that LEMAN_ASSEMBLE_CHECK names."""
     named = os.environ.get("LEMAN_ASSEMBLE_CHECK")
     if named:
         return Path(named)
@@ -77,7 +78,7 @@ def _find_tool() -> Path | None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    tool = _find_tool()
+    tool = find_tool()
     if tool is None:
         pytest.skip("leman_assemble_check is not built (cmake -DLEMAN_BUILD_TESTS=ON)")
     process = subprocess.Popen([tool], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,31 @@
+"""Structs with lists inside, some of them null: Lance cannot read just any file of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import leman
+
+TYPE = pa.struct([("a", pa.list_(pa.int64())), ("b", pa.int32())])
+ROWS = 400_000
+
+
+def nested(x: pa.Array) -> pa.Array:
+    numbers = x.to_numpy()
+    offsets = pa.array(np.arange(0, 5 * len(numbers) + 1, 5, dtype=np.int32))
+    lists = pa.ListArray.from_arrays(offsets, pa.array(np.repeat(numbers, 5) * 7919))
+    # Many pages without a null, then some with.
+    null = (numbers % 7 == 0) & (numbers > 100_000) & (numbers < 300_000)
+    return pa.StructArray.from_arrays([lists, pa.array(numbers.astype(np.int32))], ["a", "b"], mask=pa.array(null))
+
+
+@pytest.mark.parametrize("checkpoint_size", [None, 100_000])
+def test_null_structs_with_lists_in_many_pages_can_be_read(db: leman.Connection, checkpoint_size: int | None) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(ROWS), pa.int64())}), max_rows_per_file=ROWS)
+    table.add_columns({"y": (leman.udf(data_type=TYPE)(nested), ["x"])})
+    table.backfill("y", concurrency=2, progress=False, checkpoint_size=checkpoint_size)
+    found = table.to_arrow().column("y").combine_chunks()
+    expected = nested(pa.array(range(ROWS)))
+    assert found.equals(expected) or found.to_pylist() == expected.to_pylist()
