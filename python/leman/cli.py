@@ -375,7 +375,8 @@ def backfill(uri: str, table: str, column: str, trust: bool, quiet: bool, **opti
     """
     from .progress import make_sink
 
-    prewarm_workers()
+    if options["executor"] != "ray":
+        prewarm_workers()
     arguments = _backfill_arguments(options)
     opened = _connect(uri, trust=trust).open_table(table)
     sink = make_sink(False if quiet or _is_json() else None, say_result=False)

@@ -293,6 +293,7 @@ class RayNodes:
                 "RAY_worker_niceness": "0",
                 "RAY_DEDUP_LOGS": "0",
                 "LEMAN_PREWARM": "0",
+                "LEMAN_CONFIG_DIR": str(self.folder / "config"),
             }
         )
         return environment
