@@ -125,7 +125,7 @@ def test_expressions_and_replacements(texts: leman.Table, project: Path, capsys:
 @pytest.mark.parametrize(
     ("udf", "message"),
     [
-        ("features.py", "expected module:function, path.py:function or library.so:function"),
+        ("features.py", "expected module:function, path.py:function, library.so:function or builtin:function"),
         ("nope.py:f", "there is no file 'nope.py'"),
         ("nope:f", "there is no module 'nope'"),
         (
