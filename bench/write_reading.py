@@ -67,7 +67,9 @@ def _write_in_one_go(table: Path, source: Path) -> None:
     import lance
 
     reader = lance.dataset(source).scanner(columns=["y"], batch_size=10_240, batch_size_bytes=32 << 20).to_reader()
-    lance.write_dataset(reader, table, max_rows_per_file=1 << 40, max_bytes_per_file=1 << 40)
+    rows = lance.dataset(source).count_rows()
+    written = lance.write_dataset(reader, table, max_rows_per_file=rows, max_bytes_per_file=1 << 40)
+    assert len(written.get_fragments()) == 1
 
 
 def _size_of_column(dataset: Any) -> int:
