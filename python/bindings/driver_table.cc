@@ -131,6 +131,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "table_name", spec.table_name);
   Read(request, "table_root", spec.table_root);
   Read(request, "column", spec.column);
+  Read(request, "columns", spec.columns);
   Read(request, "udf_name", spec.udf_name);
   Read(request, "udf_version", spec.udf_version);
   Read(request, "output_type", spec.output_type);

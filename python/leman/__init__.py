@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .preview import Preview, PreviewRow
     from .ray_executor import RayCluster, ray_cluster
     from .table import Table
+    from .unpacked_function import Columns, UnpackedUDF
     from .user_function import UserFunction, udf
 
 __version__ = "0.1.0"
@@ -81,6 +82,7 @@ _HOMES = {
     "preview": ("Preview", "PreviewRow"),
     "ray_executor": ("RayCluster", "ray_cluster"),
     "table": ("Table",),
+    "unpacked_function": ("Columns", "UnpackedUDF"),
     "user_function": ("UserFunction", "udf"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -90,6 +92,7 @@ __all__ = [
     "BackfillResult",
     "ColumnBusyError",
     "ColumnNotFoundError",
+    "Columns",
     "ConflictError",
     "Connection",
     "CorruptDataError",
@@ -110,6 +113,7 @@ __all__ = [
     "Skip",
     "Table",
     "TableNotFoundError",
+    "UnpackedUDF",
     "UntrustedFunctionError",
     "UserFunction",
     "UserFunctionError",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from . import argument_checks as check
 from . import executors, function_registry
 from .backfill_spec import BackfillSpec
+from .column_groups import group_name, group_of, group_type, is_group
 from .column_metadata import ColumnFunction, read_column_function
 from .function_options import check_sizes
 from .function_resolution import DescribedFunction, column_function
@@ -86,26 +87,29 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     dataset = _snapshot(table, given["read_version"])
     schema = dataset.schema
     field = _field(schema, column, dataset.version)
+    filled = group_of(schema, column)
+    output_type = group_type(schema, filled)
     where = check_filter(dataset, given["where"])
     only_rows = None
     if _checked_retry(given):
-        only_rows = failed_rows(table.uri, table.connection.storage_options, dataset, column, where)
+        only_rows = failed_rows(table.uri, table.connection.storage_options, dataset, filled, where)
         where = None
     described = read_column_function(field)
     if override is None and described is None:
         column_function(table, column, None)
     _refuse_input_columns_of_a_whole_row(columns, override.kind if override else described.kind if described else "")
-    function = override or _function(table, field, described, for_plan)
-    check_output_type(column, field.type, function)
+    function = override or _function(table, field, described, output_type, for_plan)
+    check_output_type(group_name(filled), output_type, function)
     recorded = described.input_columns if described is not None and override is None else None
-    resolved = resolve_input_columns(schema, column, function, columns if columns is not None else recorded)
+    resolved = resolve_input_columns(schema, filled, function, columns if columns is not None else recorded)
     spec = BackfillSpec(
         table_name=table.name,
         table_uri=table.uri,
         storage_options=table.connection.storage_options,
         read_version=dataset.version,
-        column=column,
-        output_type=field.type,
+        columns=filled,
+        output_type=output_type,
+        unpacked=is_group(schema, column),
         udf=function,
         udf_version=function.version,
         input_columns=resolved,
@@ -243,11 +247,13 @@ def _refuse_input_columns_of_a_whole_row(columns: tuple[str, ...] | None, kind: 
         )
 
 
-def _function(table: Table, field: pa.Field, described: ColumnFunction | None, for_plan: bool) -> UserFunction:
+def _function(
+    table: Table, field: pa.Field, described: ColumnFunction | None, output_type: pa.DataType, for_plan: bool
+) -> UserFunction:
     if for_plan and described is not None:
         # Planning asks a function for no more than the metadata says.
         here = function_registry.recall(table.uri, field.name, described.version)
-        return here or cast("UserFunction", DescribedFunction.of(described, field.type))
+        return here or cast("UserFunction", DescribedFunction.of(described, output_type))
     return column_function(table, field.name, described)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from .column_groups import group_name
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -27,10 +29,10 @@ class BackfillSpec:
         Passed to Lance; never written to a record or log.
     read_version : int
         The table version that the job reads; already resolved from ``None``.
-    column : str
-        The column to fill.
+    columns : tuple of str
+        The column to fill; of a function of several, all of them, in the order of its fields.
     output_type : pyarrow.DataType
-        The column's Arrow type.
+        The column's Arrow type; of several columns a struct of the function's fields.
     udf : UserFunction
         The function that fills it.
     udf_version : str
@@ -39,6 +41,8 @@ class BackfillSpec:
         Columns (dotted paths for struct fields) read for the function, in argument order.
     where : str or None
         SQL filter that selects the rows to compute.
+    unpacked : bool
+        Whether ``columns`` are the fields of ``output_type``.
     done_version : str or None
         UDF version for which data files without a record of their own count as done (see
         ``docs/formats/column_metadata.md``).
@@ -83,12 +87,13 @@ class BackfillSpec:
     table_uri: str
     storage_options: dict[str, str] = dataclasses.field(repr=False)
     read_version: int
-    column: str
+    columns: tuple[str, ...]
     output_type: pa.DataType
     udf: UserFunction
     udf_version: str
     input_columns: tuple[str, ...]
     where: str | None = None
+    unpacked: bool = False
     done_version: str | None = None
     concurrency: int = 8
     intra_applier_concurrency: int = 1
@@ -110,3 +115,8 @@ class BackfillSpec:
     timeout_s: float | None = None
     stall_timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None
+
+    @property
+    def column(self) -> str:
+        """The column as one name, for identities, records and messages; see ``column_groups.group_name``."""
+        return group_name(self.columns)

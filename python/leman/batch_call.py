@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -120,24 +120,45 @@ class BatchFunction:
             result = result.combine_chunks()
         elif isinstance(result, pa.RecordBatch):
             result = self._from_batch(result)
+        elif isinstance(result, Mapping) and pa.types.is_struct(self._type):
+            result = self._from_columns(dict(result))
         elif isinstance(result, (pa.Scalar, str, bytes)) or not hasattr(result, "__len__"):
             raise self._wrong(f"returned {type(result).__name__} {_short(result)}", f"a pyarrow.Array of {rows} values")
         if len(result) != rows:
             raise self._wrong(f"returned {len(result)} values", f"{rows}, one for each row of the batch")
-        if not isinstance(result, pa.Array):
-            result = self._convert(result)
-        if result.type != self._type:
-            result = self._cast(result)
+        result = self._checked_values(result)
         if result.offset != 0 or _is_small_part(result):
             result = pa.concat_arrays([result])  # A slice of a large array would be written as a page of its own.
         return result
 
+    def _checked_values(self, values: Any) -> pa.Array:
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        if not isinstance(values, pa.Array):
+            values = self._convert(values)
+        return values if values.type == self._type else self._cast(values)
+
     def _from_batch(self, result: pa.RecordBatch) -> pa.Array:
         if pa.types.is_struct(self._type):
-            return pa.StructArray.from_arrays(result.columns, fields=list(result.schema))
+            return self._from_columns(dict(zip(result.schema.names, result.columns, strict=True)))
         if result.num_columns == 1:
             return result.column(0)
         raise self._wrong(f"returned a RecordBatch of {result.num_columns} columns", "one column")
+
+    def _from_columns(self, columns: dict[str, Any]) -> pa.Array:
+        fields = [self._type.field(i) for i in range(self._type.num_fields)]
+        if columns.keys() != {field.name for field in fields}:
+            raise self._wrong(f"returned columns {list(columns)!r}", f"{[field.name for field in fields]!r}")
+        arrays = [
+            BatchFunction(self._name, self._kind, self._function, field.type, self._policy)._checked_values(
+                columns[field.name]
+            )
+            for field in fields
+        ]
+        if len({len(array) for array in arrays}) > 1:
+            lengths = {field.name: len(array) for field, array in zip(fields, arrays, strict=True)}
+            raise self._wrong(f"returned columns of different lengths, {lengths!r}", "one value a row in each")
+        return pa.StructArray.from_arrays(arrays, fields=fields)
 
     def _convert(self, result: Any) -> pa.Array:
         try:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import argument_checks as check
 from . import function_registry
+from .column_chain import check_no_cycle
+from .column_groups import group_name, group_of, group_type, new_parts, siblings
 from .column_metadata import PREFIX, ColumnFunction, read_column_function
 from .function_resolution import column_function
 from .function_signature import RECORD_BATCH
 from .input_columns import check_output_type, no_such_column, resolve_input_columns
 from .stored_function import store_function
+from .unpacked_function import UnpackedUDF, as_unpacked, struct_fields
 from .user_function import UserFunction, UserFunctionClass, as_user_function
 
 if TYPE_CHECKING:
@@ -26,14 +29,19 @@ _ALTER_KEYS = ("path", "udf", "input_columns", "name", "nullable", "data_type", 
 
 @dataclasses.dataclass(frozen=True)
 class _Binding:
-    column: str
+    columns: tuple[str, ...]
     function: UserFunction
     input_columns: tuple[str, ...] | None
+    unpacked: bool = False
 
 
 def add_columns(table: Table, transforms: Any) -> None:
     """Declare columns; see :meth:`leman.Table.add_columns`."""
     dataset = table.writable_dataset("add_columns")
+    if _are_functions(transforms):
+        listed = transforms if isinstance(transforms, (list, tuple)) else [transforms]
+        _add_functions(table, dataset, [_unpacked_binding(dataset.schema, as_unpacked(entry)) for entry in listed])
+        return
     if not isinstance(transforms, Mapping):
         _add_fields(dataset, transforms)
         return
@@ -47,7 +55,17 @@ def add_columns(table: Table, transforms: Any) -> None:
             expressions[column] = check.text(f"SQL expression of column {column!r}", value)
         else:
             bindings.append(_binding(dataset.schema, column, value))
-    fields = [_function_field(table, binding) for binding in bindings]
+    _add_functions(table, dataset, bindings, expressions)
+
+
+def _add_functions(
+    table: Table, dataset: lance.LanceDataset, bindings: list[_Binding], expressions: dict[str, str] | None = None
+) -> None:
+    names = [column for binding in bindings for column in binding.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"add_columns(): column {twice[0]!r} would be added twice; give one function another prefix")
+    fields = [field for binding in bindings for field in _function_fields(table, binding)]
     # An expression can still be refused by Lance; then nothing was added.
     if expressions:
         dataset.add_columns(expressions)
@@ -56,7 +74,24 @@ def add_columns(table: Table, transforms: Any) -> None:
 
         dataset.add_columns(pa.schema(fields))
     for binding in bindings:
-        function_registry.remember(table.uri, binding.column, binding.function)
+        for column in binding.columns:
+            function_registry.remember(table.uri, column, binding.function)
+
+
+def _are_functions(transforms: object) -> bool:
+    kinds = (UserFunction, UserFunctionClass, UnpackedUDF)
+    if isinstance(transforms, (list, tuple)):
+        return len(transforms) > 0 and all(isinstance(entry, kinds) for entry in transforms)
+    return isinstance(transforms, kinds)
+
+
+def _unpacked_binding(schema: pa.Schema, unpacked: UnpackedUDF) -> _Binding:
+    columns = tuple(unpacked.columns())
+    for column in columns:
+        _check_new_column(column, schema)
+    inputs = None if unpacked.input_columns is None else tuple(unpacked.input_columns)
+    recorded = _recorded_inputs(schema, columns, unpacked.function, inputs)
+    return _Binding(columns, unpacked.function, recorded, unpacked=True)
 
 
 def _add_fields(dataset: lance.LanceDataset, fields: Any) -> None:
@@ -66,7 +101,7 @@ def _add_fields(dataset: lance.LanceDataset, fields: Any) -> None:
     if not all(isinstance(field, pa.Field) for field in listed):
         raise TypeError(
             f"add_columns({fields!r}): expected {{'column': udf}}, {{'column': (udf, ['input', …])}}, "
-            "{'column': 'SQL expression'}, or pyarrow fields"
+            "{'column': 'SQL expression'}, a UDF that fills several columns, or pyarrow fields"
         )
     dataset.add_columns(fields)
 
@@ -97,25 +132,36 @@ def _binding(schema: pa.Schema, column: str, value: object) -> _Binding:
             f"column {column!r}: expected a UDF, (udf, ['input', …]) or an SQL expression, got {type(value).__name__}"
         )
     function = as_user_function(f"column {column!r}", value)
-    return _Binding(column, function, _recorded_inputs(schema, column, function, columns))
+    if function.fills_columns:
+        raise TypeError(
+            f"column {column!r}: function {function.name!r} fills several columns and names them itself; write "
+            "add_columns(udf), or add_columns(leman.UnpackedUDF(udf, prefix=…, input_columns=[…]))"
+        )
+    return _Binding((column,), function, _recorded_inputs(schema, (column,), function, columns))
 
 
 def _recorded_inputs(
-    schema: pa.Schema, column: str, function: UserFunction, columns: tuple[str, ...] | None
+    schema: pa.Schema, filled: tuple[str, ...], function: UserFunction, columns: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:
-    resolved = resolve_input_columns(schema, column, function, columns)
+    resolved = resolve_input_columns(schema, filled, function, columns)
     # The whole row is whatever columns the table has when the job runs.
     reads_whole_row = function.kind == RECORD_BATCH and columns is None and function.input_columns is None
     return None if reads_whole_row else resolved
 
 
-def _function_field(table: Table, binding: _Binding) -> pa.Field:
+def _function_fields(table: Table, binding: _Binding) -> list[pa.Field]:
     import pyarrow as pa
 
     function = binding.function
     described = store_function(table.files, function, binding.input_columns, done_version=function.version)
     metadata = {**function.field_metadata, **described.to_metadata()}
-    return pa.field(binding.column, function.data_type, metadata=metadata)
+    if not binding.unpacked:
+        return [pa.field(binding.columns[0], function.data_type, metadata=metadata)]
+    names = struct_fields(function)
+    return [
+        pa.field(column, function.data_type.field(name).type, metadata={**metadata, **part})
+        for column, name, part in zip(binding.columns, names, new_parts(names), strict=True)
+    ]
 
 
 def alter_columns(table: Table, alterations: tuple[Any, ...]) -> None:
@@ -127,7 +173,10 @@ def alter_columns(table: Table, alterations: tuple[Any, ...]) -> None:
     for alteration in alterations:
         _check_alteration(schema, alteration)
     rebinds = [entry for entry in alterations if "udf" in entry or "input_columns" in entry]
-    updates = {entry["path"]: _rebound_metadata(table, schema, entry) for entry in rebinds}
+    updates: dict[str, tuple[UserFunction, dict[str, str | None]]] = {}
+    for entry in rebinds:
+        rebound = _rebound_metadata(table, schema, entry)
+        updates.update(dict.fromkeys(group_of(schema, entry["path"]), rebound))
     structural = [entry for entry in alterations if entry not in rebinds]
     if structural:
         _alter_structure(dataset, schema, structural)
@@ -156,6 +205,7 @@ def _rebound_metadata(
 ) -> tuple[UserFunction, dict[str, str | None]]:
     column: str = alteration["path"]
     field = schema.field(column)
+    filled = group_of(schema, column)
     before = read_column_function(field)
     columns = None
     if alteration.get("input_columns") is not None:
@@ -164,8 +214,9 @@ def _rebound_metadata(
         function = as_user_function("udf", alteration["udf"])
     else:
         function = column_function(table, column, before)
-    check_output_type(column, field.type, function)
-    recorded = _recorded_inputs(schema, column, function, columns)
+    check_output_type(group_name(filled), group_type(schema, filled), function)
+    recorded = _recorded_inputs(schema, filled, function, columns)
+    check_no_cycle(schema, filled, recorded)
     described = store_function(
         table.files, function, recorded, done_version=_kept_done_version(before, function, recorded)
     )
@@ -210,26 +261,32 @@ def drop_columns(table: Table, columns: object) -> None:
     """Drop columns; see :meth:`leman.Table.drop_columns`."""
     paths = check.column_paths("columns", columns)
     dataset = table.writable_dataset("drop_columns")
+    schema = dataset.schema
+    dropped: set[str] = set()
     for path in paths:
-        if path not in dataset.schema.names and "." not in path:
-            raise no_such_column("columns", path, dataset.schema, "the table")
-    dataset.drop_columns(list(paths))
+        if path not in schema.names and "." not in path:
+            raise no_such_column("columns", path, schema, "the table")
+        dropped |= siblings(schema, path) if path in schema.names else {path}
+    dataset.drop_columns(sorted(dropped))
 
 
-def mark_done(dataset: lance.LanceDataset, column: str, version: str) -> None:
-    """Record that the column's files hold the values of a function version: called after a complete backfill.
+def mark_done(dataset: lance.LanceDataset, columns: tuple[str, ...], version: str) -> None:
+    """Record that the columns' files hold the values of a function version: called after a complete backfill.
 
     Parameters
     ----------
     dataset : lance.LanceDataset
-        The table at its latest version; it is moved on by one metadata-only commit.
-    column : str
-        The column; nothing is written where it has no function or says so already.
+        The table at its latest version; it is moved on by at most one metadata-only commit.
+    columns : tuple of str
+        The columns; nothing is written for one that has no function or says so already.
     version : str
         The function version that every row was computed by.
     """
     key = PREFIX + "done_version"
-    metadata: dict[Any, Any] = dict(dataset.schema.field(column).metadata or {})
-    if (PREFIX + "payload").encode() not in metadata or metadata.get(key.encode()) == version.encode():
-        return
-    dataset.update_field_metadata({column: {key: version}})
+    updates: dict[str, dict[str, str | None]] = {}
+    for column in columns:
+        metadata: dict[Any, Any] = dict(dataset.schema.field(column).metadata or {})
+        if (PREFIX + "payload").encode() in metadata and metadata.get(key.encode()) != version.encode():
+            updates[column] = {key: version}
+    if updates:
+        dataset.update_field_metadata(updates)

@@ -51,6 +51,7 @@ _BY_NUMPY_NAME = {
     "datetime64": "timestamp",
     "timedelta64": "duration",
 }
+_COLUMNS_HOME = f"{__package__}.unpacked_function"
 _BATCH_CLASSES = {"Array": "pa.Array", "RecordBatch": "pa.RecordBatch", "ChunkedArray": "pa.ChunkedArray"}
 _INTEGERS = frozenset(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
 _FLOATS = frozenset(("float16", "float32", "float64"))
@@ -82,7 +83,7 @@ class AnnotatedType:
         """Whether an Arrow type follows from the annotation alone."""
         if self.name in ("list", "ndarray"):
             return self.item is not None and self.item.can_be_output
-        if self.name == "struct":
+        if self.name in ("struct", "columns"):
             return bool(self.fields) and all(field.can_be_output for _, field in self.fields)
         return self.name not in _ADVICE and self.name != "any" and self.name not in _BATCH_CLASSES.values()
 
@@ -92,7 +93,7 @@ class AnnotatedType:
         deepest = self
         while deepest.item is not None:
             deepest = deepest.item
-        if deepest.name == "struct":
+        if deepest.name in ("struct", "columns"):
             open_fields = [name for name, field in deepest.fields if not field.can_be_output]
             return f'data_type=pa.struct([("{open_fields[0] if open_fields else "label"}", pa.string()), …])'
         return _ADVICE.get(deepest.name, "data_type=pa.float32() (the type of one value of the column)")
@@ -113,6 +114,9 @@ def read_annotation(annotation: Any) -> AnnotatedType:
             return AnnotatedType(_BATCH_CLASSES[tail[1]], text)
         return AnnotatedType("any", text, takes_none=True)
     origin = typing.get_origin(annotation)
+    if _is_columns(origin):
+        fields = _struct_fields(typing.get_args(annotation)[0])
+        return AnnotatedType("columns" if fields else "any", text, fields=fields or ())
     if origin is typing.Annotated:
         return read_annotation(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
@@ -129,6 +133,10 @@ def read_annotation(annotation: Any) -> AnnotatedType:
         return AnnotatedType("struct", text, fields=fields)
     name = _class_name(origin or annotation)
     return AnnotatedType(name, text, _item(origin, annotation), takes_none=name in ("any", "null"))
+
+
+def _is_columns(origin: Any) -> bool:
+    return getattr(origin, "__name__", "") == "Columns" and getattr(origin, "__module__", "") == _COLUMNS_HOME
 
 
 def _struct_fields(cls: Any) -> tuple[tuple[str, AnnotatedType], ...] | None:
@@ -230,7 +238,7 @@ def to_arrow(annotated: AnnotatedType) -> pa.DataType:
     if annotated.name in ("list", "ndarray"):
         assert annotated.item is not None
         return pa.list_(to_arrow(annotated.item))
-    if annotated.name == "struct":
+    if annotated.name in ("struct", "columns"):
         return pa.struct([pa.field(name, to_arrow(field)) for name, field in annotated.fields])
     units = {
         "bool": pa.bool_(),

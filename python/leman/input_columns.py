@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .argument_checks import closest
@@ -55,7 +55,7 @@ def no_such_column(argument: str, name: str, schema: pa.Schema, where: str) -> C
 
 
 def resolve_input_columns(
-    schema: pa.Schema, column: str, function: UserFunction, columns: tuple[str, ...] | None
+    schema: pa.Schema, filled: Collection[str], function: UserFunction, columns: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     """Return the columns that a function reads, checked against the table.
 
@@ -63,8 +63,8 @@ def resolve_input_columns(
     ----------
     schema : pyarrow.Schema
         The table's columns.
-    column : str
-        The column that the function fills.
+    filled : collection of str
+        The columns that the function fills.
     function : UserFunction
         Its argument names are the columns where nothing else was said.
     columns : tuple of str or None
@@ -77,11 +77,11 @@ def resolve_input_columns(
     TypeError
         Where a column's type does not fit the argument's annotation.
     ValueError
-        Where the number of columns is wrong, or the function would read the column it fills.
+        Where the number of columns is wrong, or the function would read a column it fills.
     """
     columns = columns if columns is not None else function.input_columns
     if function.kind == RECORD_BATCH:
-        resolved = columns if columns is not None else tuple(name for name in schema.names if name != column)
+        resolved = columns if columns is not None else tuple(name for name in schema.names if name not in filled)
     elif columns is not None:
         resolved = columns
     else:
@@ -95,10 +95,10 @@ def resolve_input_columns(
     bound = function.bind(resolved)
     for index, path in enumerate(resolved):
         data_type = find_type(schema, path)
-        if path.split(".")[0] == column:
+        if path.split(".")[0] in filled:
             raise ValueError(
-                f"input_columns={list(resolved)!r}: function {function.name!r} would read {column!r}, the column that "
-                "it fills"
+                f"input_columns={list(resolved)!r}: function {function.name!r} would read {path.split('.')[0]!r}, the "
+                "column that it fills"
             )
         if data_type is None:
             error = no_such_column("input_columns", path, schema, "the table")

@@ -105,7 +105,7 @@ class DriverHost:
         """Write the values of several files into one; return its size in bytes."""
         from .lance_reencode import reencode
 
-        return reencode(paths, output_path, self._table.dataset, self._spec.column)
+        return reencode(paths, output_path, self._table.dataset, self._spec.columns)
 
 
 class _Sigterm:
@@ -128,6 +128,7 @@ class _Sigterm:
 
 
 def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
+    from .column_groups import type_identity
     from .row_policy import skip_limits
     from .table_files import local_path
 
@@ -147,7 +148,8 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "column": spec.column,
         "udf_name": spec.udf.name,
         "udf_version": spec.udf_version,
-        "output_type": str(spec.output_type),
+        "columns": list(spec.columns),
+        "output_type": type_identity(spec.output_type, spec.unpacked),
         "where": spec.where,
         "where_reads_output": table.where_reads_output,
         "done_version": spec.done_version,

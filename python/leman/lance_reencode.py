@@ -1,4 +1,4 @@
-"""Merges files of one column by decoding and encoding again, with bounded memory."""
+"""Merges files of the same columns by decoding and encoding again, with bounded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BATCH_ROWS = 8192
 _READAHEAD_BATCHES = 2
 
 
-def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, column: str) -> int:
+def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, columns: tuple[str, ...]) -> int:
     """Write the values of ``paths``, in that order, into one file.
 
     Parameters
@@ -25,9 +25,9 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
     output_path : str
         The file to make; it appears complete or not at all.
     dataset : lance.LanceDataset
-        For the column's schema and the file version.
-    column : str
-        The column.
+        For the columns' schema and the file version.
+    columns : tuple of str
+        The columns of each file.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
 
     temporary = f"{output_path}.tmp"
     try:
-        schema = file_schema(dataset, column)
+        schema = file_schema(dataset, columns)
         writer = LanceFileWriter(
             temporary,
             schema,

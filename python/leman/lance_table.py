@@ -37,8 +37,8 @@ class LanceTable:
         self._dataset = dataset
         self._latest = dataset
         self._spec = spec
-        self._where_columns = where_columns(spec.where, dataset.schema.names) - {spec.column}
-        self.where_reads_output = spec.column in where_columns(spec.where, [spec.column])
+        self._where_columns = where_columns(spec.where, dataset.schema.names) - set(spec.columns)
+        self.where_reads_output = bool(where_columns(spec.where, spec.columns))
 
     @property
     def dataset(self) -> lance.LanceDataset:
@@ -52,9 +52,10 @@ class LanceTable:
     def _describe(self, dataset: lance.LanceDataset, fragments: Iterable[Any]) -> list[FragmentTuple]:
         inputs = _field_ids(dataset, {path.split(".")[0] for path in self._spec.input_columns})
         where = _field_ids(dataset, self._where_columns)
-        output = _field_ids(dataset, {self._spec.column})
-        if not output:
-            raise HostError("not found", f"column {self._spec.column!r} is no longer in the table")
+        gone = [column for column in self._spec.columns if column not in dataset.schema.names]
+        if gone:
+            raise HostError("not found", f"column {gone[0]!r} is no longer in the table")
+        output = _field_ids(dataset, set(self._spec.columns))
         described = []
         for fragment in fragments:
             metadata = fragment.metadata
@@ -132,7 +133,7 @@ class LanceTable:
         from lance.fragment import DataFile
 
         dataset = self._at(read_version)
-        fields = _leaf_ids(dataset, self._spec.column)
+        fields = _leaf_ids(dataset, self._spec.columns)
         major, minor = (int(part) for part in dataset.data_storage_version.split("."))
         groups = [
             lance.LanceOperation.DataReplacementGroup(
@@ -178,7 +179,7 @@ class LanceTable:
         """Remember on the column that data files without a record count as done for ``udf_version``."""
         from .column_definition import mark_done
 
-        mark_done(self._newest(), self._spec.column, udf_version)
+        mark_done(self._newest(), self._spec.columns, udf_version)
 
 
 def where_columns(where: str | None, names: Iterable[str]) -> set[str]:
@@ -201,8 +202,8 @@ def _field_ids(dataset: lance.LanceDataset, columns: set[str]) -> set[int]:
     return ids
 
 
-def _leaf_ids(dataset: lance.LanceDataset, column: str) -> list[int]:
-    """Field ids of a column in the order of its file's columns: leaves; in format 2.0 every node."""
+def _leaf_ids(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> list[int]:
+    """Field ids of columns in the order of their file's columns: leaves; in format 2.0 every node."""
     every_node = dataset.data_storage_version == "2.0"
     ids: list[int] = []
 
@@ -213,9 +214,9 @@ def _leaf_ids(dataset: lance.LanceDataset, column: str) -> list[int]:
         for child in children:
             visit(child)
 
-    for field in dataset.lance_schema.fields():
-        if field.name() == column:
-            visit(field)
+    by_name = {field.name(): field for field in dataset.lance_schema.fields()}
+    for column in columns:
+        visit(by_name[column])
     return ids
 
 

@@ -50,21 +50,25 @@ def make_payload(
             "table_uri": spec.table_uri,
             "storage_options": spec.storage_options or None,
             "version": int(dataset.version),
-            "column": spec.column,
+            "columns": spec.columns,
+            "unpacked": spec.unpacked,
             "inputs": spec.input_columns,
             "output_field": pa.field(spec.column, spec.output_type),
-            "output_schema": file_schema(dataset, spec.column),
+            "output_schema": file_schema(dataset, spec.columns),
             "storage_version": dataset.data_storage_version,
             "process": process,
         }
     )
 
 
-def file_schema(dataset: lance.LanceDataset, column: str) -> pa.Schema:
-    """Return the schema of a data file of one column: its own encoding metadata stays, Leman's keys do not."""
-    field = dataset.schema.field(column)
-    metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
-    return pa.schema([field.with_metadata(metadata or None)])
+def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of a data file of columns: their own encoding metadata stays, Leman's keys do not."""
+    fields = []
+    for column in columns:
+        field = dataset.schema.field(column)
+        metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
+        fields.append(field.with_metadata(metadata or None))
+    return pa.schema(fields)
 
 
 def data_cache_bytes(schema: pa.Schema, storage_version: str) -> int | None:
@@ -237,20 +241,29 @@ class WorkerSession:
             name = path if path not in projection else f"{path}#{index}"
             projection[name] = _as_sql(path)
         if filter:
-            projection["#carried"] = _as_sql(self._job["column"])
+            projection["#carried"] = self._carried()
             projection["#selected"] = f"({filter})"
         return projection
 
+    def _carried(self) -> str:
+        columns = self._job["columns"]
+        if not self._job["unpacked"]:
+            return _as_sql(columns[0])
+        names = ["'" + field.name.replace("'", "''") + "'" for field in self.output_field.type]
+        pairs = ", ".join(f"{name}, {_as_sql(column)}" for name, column in zip(names, columns, strict=True))
+        return f"named_struct({pairs})"
+
     def create_file(self, path: str) -> ColumnFile:
-        """Begin a file of the output column."""
+        """Begin a file of the output column, or of all that the function fills."""
         return ColumnFile(path, self._job)
 
 
 class ColumnFile:
-    """A file of one column being written."""
+    """A file of one column being written, or of several that one function fills."""
 
     def __init__(self, path: str, job: dict[str, Any]) -> None:
         self._schema: pa.Schema = job["output_schema"]
+        self._unpacked: bool = job["unpacked"]
         self._path = path
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
@@ -263,7 +276,8 @@ class ColumnFile:
     def write(self, values: pa.Array) -> None:
         """Append values."""
         try:
-            self._writer.write_batch(pa.RecordBatch.from_arrays([values], schema=self._schema))
+            columns = values.flatten() if self._unpacked else [values]
+            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error
 

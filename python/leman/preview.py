@@ -131,7 +131,7 @@ def preview_function(
     dataset = table.to_lance()
     condition = check_filter(dataset, where)
     given = None if input_columns is None else check.column_paths("input_columns", input_columns)
-    columns = resolve_input_columns(dataset.schema, "", function, given)
+    columns = resolve_input_columns(dataset.schema, (), function, given)
     projection = {path: ".".join(f"`{part}`" for part in path.split(".")) for path in columns}
     found = dataset.scanner(columns=projection, filter=condition, limit=rows).to_table().combine_chunks()
     batch = pa.RecordBatch.from_arrays(

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .column_groups import group_name
 from .table_files import TableFiles
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read_errors(
     return [
         error
         for error in found
-        if (column_name is None or error.column_name == column_name)
+        if (column_name is None or column_name in (error.column_name, *error.column_name.split(", ")))
         and (error_type is None or error_type in (error.error_type, error.error_type.rpartition(".")[2]))
     ]
 
@@ -84,10 +85,10 @@ def failed_rows(
     table_uri: str,
     storage_options: Mapping[str, str],
     dataset: lance.LanceDataset,
-    column: str,
+    columns: tuple[str, ...],
     where: str | None,
 ) -> dict[int, list[int]]:
-    """Return the rows that jobs on ``column`` skipped and that are live, null and selected by ``where`` still.
+    """Return the rows that jobs on ``columns`` skipped and that are live, null and selected by ``where`` still.
 
     Returns
     -------
@@ -99,6 +100,7 @@ def failed_rows(
     UserWarning
         Where recorded rows lie in fragments that are gone: they were moved, and cannot be told from others.
     """
+    column = group_name(columns)
     recorded: dict[int, list[_Range]] = {}
     for _, record in _records(TableFiles(table_uri, storage_options), None):
         if record.get("column") == column:
@@ -114,8 +116,7 @@ def failed_rows(
             "the rows that are null there",
             stacklevel=4,
         )
-    quoted = column.replace("`", "``")
-    null = f"`{quoted}` IS NULL"
+    null = " AND ".join("`{}` IS NULL".format(name.replace("`", "``")) for name in columns)
     found: dict[int, set[int]] = {}
     if fragments:
         scanner = dataset.scanner(

@@ -6,10 +6,10 @@ import functools
 import importlib.util
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from . import argument_checks as check
-from . import backfill_arguments, backfill_job, column_definition
+from . import backfill_arguments, backfill_chain, backfill_job, column_definition
 from .backfill_arguments import DEFAULT_BATCH_SIZE, BackfillRequest
 from .backfill_job import BackfillHandle, BackfillResult, CancelToken
 from .progress import ProgressSink, make_sink
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .executors import Executor
     from .row_errors import RowError
+    from .unpacked_function import UnpackedUDF
 
 Udf = UserFunction | UserFunctionClass
 
@@ -176,15 +177,25 @@ class Table:
         self.to_lance().restore()
         self._move_to(None)
 
-    def add_columns(self, transforms: Mapping[str, Any] | pa.Schema | pa.Field | list[pa.Field]) -> None:
+    def add_columns(
+        self,
+        transforms: Mapping[str, Any]
+        | Udf
+        | UnpackedUDF
+        | list[Udf | UnpackedUDF]
+        | pa.Schema
+        | pa.Field
+        | list[pa.Field],
+    ) -> None:
         """Add columns.
 
         Parameters
         ----------
-        transforms : dict
+        transforms : dict, UDF, UnpackedUDF or list of these
             Column name → a UDF; or ``(udf, ["a", "b"])`` with the columns for its arguments in order; or an SQL
-            expression, which is computed at once. A UDF's column is null until ``backfill`` fills it. pyarrow fields
-            add columns of nulls.
+            expression, which is computed at once. A UDF's column is null until ``backfill`` fills it. A UDF annotated
+            ``-> leman.Columns[…]``, or an :class:`leman.UnpackedUDF`, adds a column for each field of its result.
+            pyarrow fields add columns of nulls.
 
         Raises
         ------
@@ -216,6 +227,8 @@ class Table:
     def drop_columns(self, columns: list[str]) -> None:
         """Drop columns; their values stay readable in older versions.
 
+        With one of several columns that a function fills together go the others.
+
         Raises
         ------
         ColumnNotFoundError
@@ -223,9 +236,13 @@ class Table:
         """
         column_definition.drop_columns(self, columns)
 
+    @overload
+    def backfill(self, col_name: str, **arguments: Any) -> BackfillResult: ...
+    @overload
+    def backfill(self, col_name: list[str], **arguments: Any) -> list[BackfillResult]: ...
     def backfill(
         self,
-        col_name: str,
+        col_name: str | list[str],
         *,
         input_columns: list[str] | None = None,
         udf: Udf | None = None,
@@ -255,7 +272,7 @@ class Table:
         job_id: str | None = None,
         progress: bool | ProgressSink | None = None,
         **unknown: Any,
-    ) -> BackfillResult:
+    ) -> BackfillResult | list[BackfillResult]:
         """Fill a column with its function, and wait for the end.
 
         Rows that hold the function's value already are not computed again, and an interrupted job resumes when it is
@@ -263,8 +280,9 @@ class Table:
 
         Parameters
         ----------
-        col_name : str
-            The column to fill.
+        col_name : str or list of str
+            The column to fill; columns that its function fills too are filled with it. Of several columns each is
+            filled by a job of its own, after those of them that its function reads.
         input_columns : list of str, optional
             Columns for the arguments in order, instead of the ones registered; not for ``pa.RecordBatch`` functions.
         udf : UDF, optional
@@ -316,8 +334,8 @@ class Table:
 
         Returns
         -------
-        BackfillResult
-            The job's id, with ``.status``, ``.rows_computed`` and more.
+        BackfillResult or list of BackfillResult
+            The job's id, with ``.status``, ``.rows_computed`` and more; of several columns one a job, in their order.
 
         Raises
         ------
@@ -328,6 +346,10 @@ class Table:
         JobFailedError
             Where the job failed, was cancelled or ran out of time.
         """
+        if isinstance(col_name, (list, tuple)):
+            given = locals()
+            check.reject_unknown("backfill", unknown, _backfill_defaults())
+            return backfill_chain.backfill_several(self, col_name, {name: given[name] for name in _backfill_defaults()})
         request, sink = self._prepare("backfill", locals())
         return backfill_job.run(request, sink, CancelToken())
 

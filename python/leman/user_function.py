@@ -98,6 +98,12 @@ class UserFunction:
         return self._data_type
 
     @property
+    def fills_columns(self) -> bool:
+        """Whether the return annotation says a column for each field: ``leman.Columns[…]``."""
+        returns = self._signature.returns
+        return returns is not None and returns.name == "columns"
+
+    @property
     def version(self) -> str:
         """The version given to the decorator, or a hash of the code; see ``docs/formats/column_metadata.md``."""
         # Computed late: helpers may be defined below the function in its module.
@@ -210,6 +216,8 @@ class UserFunction:
     def _check_output(self) -> None:
         returns = self._signature.returns
         if self._data_type is not None:
+            return
+        if returns is not None and returns.name == "columns" and returns.can_be_output:
             return
         if self.kind != SCALAR:
             raise TypeError(

@@ -13,8 +13,9 @@ namespace leman {
 struct BackfillSpec {
   std::string job_id;
   std::string table_name;
-  std::string table_root;  ///< Where the table lies, e.g. "/data/db/photos.lance".
-  std::string column;
+  std::string table_root;            ///< Where the table lies, e.g. "/data/db/photos.lance".
+  std::string column;                ///< One name for what is filled: of several columns, all their names.
+  std::vector<std::string> columns;  ///< Where one function fills several columns together: their names.
   std::string udf_name;
   std::string udf_version;
   std::string output_type;  ///< The column's type as text; part of every identity.

@@ -91,6 +91,16 @@ DoneScope ScopeAfterWhere(const BackfillSpec& spec, const FragmentInfo& fragment
   return DoneScope::kMixed;
 }
 
+// Selects rows that hold no value: of several columns, in none.
+std::string NullCondition(const BackfillSpec& spec) {
+  if (spec.columns.empty()) return QuoteIdentifier(spec.column) + " IS NULL";
+  std::string condition;
+  for (const std::string& column : spec.columns) {
+    condition += (condition.empty() ? "" : " AND ") + QuoteIdentifier(column) + " IS NULL";
+  }
+  return condition;
+}
+
 }  // namespace
 
 bool FragmentPlan::complete() const {
@@ -113,7 +123,7 @@ FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fr
   const bool current = record && record->computation == DoneComputation(spec, fragment);
   if (spec.only_rows) {
     if (spec.only_rows->count(fragment.id) == 0) return {Need::kNothing, "", DoneScope::kFull};
-    return {Need::kFilter, QuoteIdentifier(spec.column) + " IS NULL", ScopeAfterWhere(spec, fragment, record)};
+    return {Need::kFilter, NullCondition(spec), ScopeAfterWhere(spec, fragment, record)};
   }
   if (spec.where) {
     const bool done = current && !spec.where_reads_output && record->where == DoneWhere(spec, fragment);
@@ -124,7 +134,7 @@ FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fr
   const bool rest_is_null = current && record->scope == DoneScope::kPartial;
   const bool unrecorded = !fragment.output_file.empty() && !record && spec.done_version == spec.udf_version;
   if (rest_is_null || unrecorded) {
-    return {Need::kFilter, QuoteIdentifier(spec.column) + " IS NULL", DoneScope::kFull};
+    return {Need::kFilter, NullCondition(spec), DoneScope::kFull};
   }
   return {Need::kAll, "", DoneScope::kFull};
 }

@@ -102,6 +102,14 @@ TEST(Planner, AfterAFilteredRunAPlainOneComputesTheNulls) {
   EXPECT_EQ(DecideFragment(Spec(), mixed).need, FragmentDecision::Need::kAll);
 }
 
+TEST(Planner, ARowOfSeveralColumnsIsNullWhereAllAre) {
+  BackfillSpec spec = Spec();
+  spec.column = "a, b";
+  spec.columns = {"a", "b"};
+  const auto decided = DecideFragment(spec, DoneBy(spec, Fragments(1, 10)[0], DoneScope::kPartial));
+  EXPECT_EQ(decided.filter, "`a` IS NULL AND `b` IS NULL");
+}
+
 TEST(Planner, FilesOfOtherToolsAreJudgedByTheirNulls) {
   FragmentInfo foreign = Fragments(1, 10)[0];
   foreign.output_file = "0101.lance";
