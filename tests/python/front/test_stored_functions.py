@@ -155,11 +155,11 @@ def test_a_payload_that_is_gone_is_explained(filled: leman.Table) -> None:
 
 def test_mark_done_writes_the_version_once(filled: leman.Table) -> None:
     dataset = filled.to_lance()
-    mark_done(dataset, "n_words", "v2")
+    mark_done(dataset, ("n_words",), "v2")
     assert filled.schema.field("n_words").metadata[b"leman.udf.done_version"] == b"v2"
     before = filled.version
-    mark_done(filled.to_lance(), "n_words", "v2")
-    mark_done(filled.to_lance(), "text", "v2")
+    mark_done(filled.to_lance(), ("n_words",), "v2")
+    mark_done(filled.to_lance(), ("text",), "v2")
     assert filled.version == before
 
 
