@@ -18,6 +18,7 @@ from .function_resolution import DescribedFunction, column_function
 from .function_signature import RECORD_BATCH
 from .input_columns import check_output_type, no_such_column, resolve_input_columns
 from .jobs import read_record
+from .local_resources import fitting_workers
 from .row_errors import failed_rows
 from .row_filter import check_filter
 from .user_function import UserFunction, as_user_function
@@ -102,6 +103,15 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     check_output_type(group_name(filled), output_type, function)
     recorded = described.input_columns if described is not None and override is None else None
     resolved = resolve_input_columns(schema, filled, function, columns if columns is not None else recorded)
+    sizes = _sizes(given, function)
+    if executor is None and not for_plan:
+        plain["concurrency"] = fitting_workers(
+            plain["concurrency"],
+            plain["intra_applier_concurrency"],
+            sizes["num_cpus"],
+            sizes["num_gpus"],
+            function.name,
+        )
     spec = BackfillSpec(
         table_name=table.name,
         table_uri=table.uri,
@@ -117,7 +127,7 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         done_version=_done_version(described, function),
         only_rows=only_rows,
         **plain,
-        **_sizes(given, function),
+        **sizes,
     )
     return BackfillRequest(spec, dataset, executor)
 

@@ -21,6 +21,7 @@ from lance.file import LanceFileWriter
 from .batch_call import BatchFunction
 from .errors import CallInterrupted
 from .lance_errors import translate
+from .local_resources import limit_loaded_libraries, take_gpus, worker_environment, worker_gpu_slots
 from .native_function import NativeFunction
 from .row_policy import RowPolicy
 from .user_function import restore
@@ -43,7 +44,15 @@ def make_payload(
 
     Workers on this machine also take over the driver's environment variables, folder and ``sys.path``.
     """
-    process = {"sys_path": list(sys.path), "cwd": os.getcwd(), "environ": dict(os.environ)} if on_this_machine else None
+    process = None
+    if on_this_machine:
+        process = {
+            "sys_path": list(sys.path),
+            "cwd": os.getcwd(),
+            "environ": worker_environment(spec, os.environ),
+            "gpu_slots": worker_gpu_slots(spec),
+            "job_id": spec.job_id,
+        }
     return pickle.dumps(
         {
             "function": function,
@@ -295,6 +304,8 @@ class ColumnFile:
 def _become_like(driver: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(driver["environ"])
+    take_gpus(driver["job_id"], driver["gpu_slots"])
+    limit_loaded_libraries(os.environ)
     sys.path[:] = driver["sys_path"]
     with contextlib.suppress(OSError):  # The folder may be gone; only functions that open relative paths mind.
         os.chdir(driver["cwd"])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import leman
+from leman import local_resources
 
 
 @leman.udf
@@ -87,7 +88,9 @@ def test_defaults_reach_the_spec(table: leman.Table, runner: Any) -> None:
     assert runner.datasets[-1].version == 2
 
 
-def test_given_values_reach_the_spec(table: leman.Table, runner: Any) -> None:
+def test_given_values_reach_the_spec(table: leman.Table, runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_resources, "cpu_count", lambda: 8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     spec = spec_of(
         table,
         runner,
