@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim bench bench-write bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim bench bench-write bench-udf bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ bench-write: ## How large outputs are written and read: bench/results/write.md (
 bench-ray: ## Job start, overhead and capacity on Ray, written to bench/results/ray.md (about 3 minutes)
 	@tools/bootstrap test
 	@.bench/venv-cluster/bin/python bench/on_ray.py --engine build
+
+bench-udf: ## What calling functions costs: bench/results/udf.md (about 4 minutes)
+	@tools/bootstrap
+	@$(PYTHON_IN_VENV) bench/udf.py
 
 lint: ## Formatting, static checks, types, and the rules of src/README.md
 	@tools/bootstrap lint

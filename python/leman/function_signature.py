@@ -20,6 +20,10 @@ class Argument:
     has_default: bool
     annotated: AnnotatedType | None
 
+    def wants(self, name: str) -> bool:
+        """Say whether the annotation is of a type, by its name in ``AnnotatedType``."""
+        return self.annotated is not None and self.annotated.name == name
+
     @property
     def takes_none(self) -> bool:
         """Whether a null may be passed: not where the annotation names a type and no ``None``."""

@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import decimal
 import inspect
+import io
 import sys
 import types
 import typing
@@ -132,7 +133,13 @@ def read_annotation(annotation: Any) -> AnnotatedType:
     if fields is not None:
         return AnnotatedType("struct", text, fields=fields)
     name = _class_name(origin or annotation)
-    return AnnotatedType(name, text, _item(origin, annotation), takes_none=name in ("any", "null"))
+    # Anything may be None; a file is given for a blob, and a null one has none.
+    takes_none = name == "null" or (name == "any" and not _is_file(origin or annotation))
+    return AnnotatedType(name, text, _item(origin, annotation), takes_none=takes_none)
+
+
+def _is_file(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, (io.IOBase, typing.IO))
 
 
 def _is_columns(origin: Any) -> bool:

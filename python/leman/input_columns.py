@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .argument_checks import closest
+from .blob_inputs import is_blob_path
 from .errors import ColumnNotFoundError
-from .function_signature import RECORD_BATCH, Argument
+from .function_signature import RECORD_BATCH, SCALAR, Argument
 from .user_function import UserFunction
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def resolve_input_columns(
     """
     columns = columns if columns is not None else function.input_columns
     if function.kind == RECORD_BATCH:
-        resolved = columns if columns is not None else tuple(name for name in schema.names if name not in filled)
+        resolved = (
+            columns
+            if columns is not None
+            else tuple(name for name in schema.names if name not in filled and not is_blob_path(schema, name))
+        )
     elif columns is not None:
         resolved = columns
     else:
@@ -104,9 +109,26 @@ def resolve_input_columns(
             error = no_such_column("input_columns", path, schema, "the table")
             hint = f" ({path!r} is an argument of function {function.name!r}; input_columns=[…] binds another column)"
             raise ColumnNotFoundError(str(error) + hint) if implicit else error
-        if bound:
+        if is_blob_path(schema, path):
+            _check_blob(function, bound[index][1] if bound else None, path)
+        elif bound:
             _check_type(function, bound[index][1], path, data_type)
     return resolved
+
+
+def _check_blob(function: UserFunction, argument: Argument | None, path: str) -> None:
+    if function.kind != SCALAR:
+        raise TypeError(
+            f"column {path!r} keeps blobs, which would have to be in memory for a whole batch; function "
+            f"{function.name!r} takes batches: write it for one row, which gets each blob as a file"
+        )
+    annotated = argument.annotated if argument is not None else None
+    if annotated is not None and annotated.name not in ("binary", "any"):
+        raise TypeError(
+            f"column {path!r} keeps blobs, but argument {argument.name if argument else ''!r} of function "
+            f"{function.name!r} is annotated {annotated.text!r}; annotate it io.IOBase for a file to read from, or "
+            "bytes for the whole content"
+        )
 
 
 def _check_type(function: UserFunction, argument: Argument, path: str, data_type: pa.DataType) -> None:

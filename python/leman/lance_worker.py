@@ -19,6 +19,7 @@ import pyarrow as pa
 from lance.file import LanceFileWriter
 
 from .batch_call import BatchFunction
+from .blob_inputs import ADDRESS, blob_inputs, instance
 from .errors import CallInterrupted
 from .lance_errors import translate
 from .local_resources import limit_loaded_libraries, take_gpus, worker_environment, worker_gpu_slots
@@ -118,7 +119,8 @@ class WorkerSession:
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}
         self.function = restore(job["function"])
-        self.callable = self.function.instantiate()
+        self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
+        self.callable = instance(self.function, self._dataset, job["inputs"])
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0
         self.output_field: pa.Field = job["output_field"]
@@ -135,8 +137,11 @@ class WorkerSession:
     def _input_schema(self) -> pa.Schema:
         projection = self._projection("")
         names = projection if isinstance(projection, list) else list(projection)
-        by_path = zip(names, self._job["inputs"], strict=True)
-        return pa.schema([self._field(path).with_name(name) for name, path in by_path])
+        fields = [
+            pa.field(path, pa.uint64()) if index in self._blobs else self._field(path)
+            for index, path in enumerate(self._job["inputs"])
+        ]
+        return pa.schema([field.with_name(name) for name, field in zip(names, fields, strict=True)])
 
     def _field(self, path: str) -> pa.Field:
         schema: pa.Schema = self._dataset.schema
@@ -180,7 +185,9 @@ class WorkerSession:
         from .async_call import AsyncFunction
 
         self._async_threads += 1
-        function = self.callable if self._async_threads == 1 else self.function.instantiate()
+        function = self.callable
+        if self._async_threads > 1:
+            function = instance(self.function, self._dataset, self._job["inputs"])
         return AsyncFunction(
             self.function.name,
             function,
@@ -243,12 +250,12 @@ class WorkerSession:
     def _projection(self, filter: str) -> list[str] | dict[str, str]:
         inputs = self._job["inputs"]
         plain = len(set(inputs)) == len(inputs) and not any("." in path for path in inputs)
-        if plain and not filter and inputs:
+        if plain and not filter and inputs and not self._blobs:
             return list(inputs)
         projection: dict[str, str] = {}
         for index, path in enumerate(inputs):
             name = path if path not in projection else f"{path}#{index}"
-            projection[name] = _as_sql(path)
+            projection[name] = ADDRESS if index in self._blobs else _as_sql(path)
         if filter:
             projection["#carried"] = self._carried()
             projection["#selected"] = f"({filter})"

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
+from .blob_inputs import ADDRESS, blob_inputs, instance
 from .function_signature import NATIVE, RECORD_BATCH, SCALAR
 from .input_columns import resolve_input_columns
 from .row_filter import check_filter
 
 if TYPE_CHECKING:
+    import lance
     import pyarrow as pa
 
     from .table import Table
@@ -132,7 +134,9 @@ def preview_function(
     condition = check_filter(dataset, where)
     given = None if input_columns is None else check.column_paths("input_columns", input_columns)
     columns = resolve_input_columns(dataset.schema, (), function, given)
+    blobs = blob_inputs(dataset.schema, columns)
     projection = {path: ".".join(f"`{part}`" for part in path.split(".")) for path in columns}
+    projection.update(dict.fromkeys(blobs.values(), ADDRESS))
     found = dataset.scanner(columns=projection, filter=condition, limit=rows).to_table().combine_chunks()
     batch = pa.RecordBatch.from_arrays(
         [column.combine_chunks() for column in found.columns], schema=found.schema.remove_metadata()
@@ -140,10 +144,12 @@ def preview_function(
     if function.is_async:
         # A thread of its own, since in a notebook this one has a running event loop.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            results, setup_s = thread.submit(_try, function, columns, batch).result()
+            results, setup_s = thread.submit(_try, function, dataset, columns, batch).result()
     else:
-        results, setup_s = _try(function, columns, batch)
+        results, setup_s = _try(function, dataset, columns, batch)
     values = {path: batch.column(path).to_pylist() for path in dict.fromkeys(columns)}
+    for path in blobs.values():
+        values[path] = dataset.take_blobs(path, addresses=values[path])  # Shown as files; nothing of them is read.
     made = tuple(
         PreviewRow({path: values[path][i] for path in values}, output, error, elapsed_s)
         for i, (output, error, elapsed_s) in enumerate(results)
@@ -154,8 +160,10 @@ def preview_function(
 _Result = tuple[Any, Exception | None, float]
 
 
-def _try(function: UserFunction, columns: tuple[str, ...], batch: pa.RecordBatch) -> tuple[list[_Result], float]:
-    trial = _Trial(function, columns)
+def _try(
+    function: UserFunction, dataset: lance.LanceDataset, columns: tuple[str, ...], batch: pa.RecordBatch
+) -> tuple[list[_Result], float]:
+    trial = _Trial(function, dataset, columns)
     try:
         return trial.run(batch), trial.setup_s
     finally:
@@ -163,12 +171,12 @@ def _try(function: UserFunction, columns: tuple[str, ...], batch: pa.RecordBatch
 
 
 class _Trial:
-    def __init__(self, function: UserFunction, columns: tuple[str, ...]) -> None:
+    def __init__(self, function: UserFunction, dataset: lance.LanceDataset, columns: tuple[str, ...]) -> None:
         self._function = function
         self._columns = columns
         self._loop = asyncio.new_event_loop() if function.is_async else None
         start = time.perf_counter()
-        self._callable: Callable[..., Any] = function.instantiate()
+        self._callable: Callable[..., Any] = instance(function, dataset, columns)
         setup = getattr(self._callable, "setup", None)
         if self._loop is not None and inspect.iscoroutinefunction(setup):
             self._loop.run_until_complete(setup())
