@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim bench bench-write bench-udf bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-udf bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,18 @@ test-kubernetes: ## Clusters on a real Kubernetes API server with KubeRay's oper
 sim: ## New seeds of the simulator for a minute; SEEDS=A..B for certain ones
 	@tools/bootstrap test
 	@build/leman_sim $(if $(SEEDS),--seeds $(SEEDS),--from "$$(date -u +%F-%H%M%S)" --limit-s 60)
+
+torture: ## Real jobs, 200 kills at random times, checked by pylance (about 6 minutes)
+	@tools/bootstrap test
+	@$(PYTHON_IN_VENV) tools/torture --kills 200
+
+fuzz: ## Every decoder of bytes from outside under libFuzzer, a minute each
+	@tools/bootstrap test fuzz
+	@tools/fuzz 60
+
+sanitize: ## The C++ tests under the address, undefined-behaviour and thread sanitizers (about 10 minutes)
+	@tools/bootstrap test
+	@tools/sanitize
 
 bench: ## The figures of bench/results, peers included (about 20 minutes)
 	@tools/bootstrap bench
