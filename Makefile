@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-udf bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-udf bench-native bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ bench: ## The figures of bench/results, peers included (about 20 minutes)
 bench-write: ## How large outputs are written and read: bench/results/write.md (about 8 minutes)
 	@tools/bootstrap
 	@$(PYTHON_IN_VENV) bench/write.py
+
+bench-native: ## Native functions beside plain Python, written to bench/results/native.md (about 1 minute)
+	@tools/bootstrap test
+	@$(PYTHON_IN_VENV) bench/native_udf.py
 
 bench-ray: ## Job start, overhead and capacity on Ray, written to bench/results/ray.md (about 3 minutes)
 	@tools/bootstrap test

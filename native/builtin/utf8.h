@@ -26,7 +26,7 @@ inline uint32_t NextCodePoint(std::string_view text, size_t* at) {
   return value;
 }
 
-inline bool IsSpace(uint32_t c) {
+constexpr bool IsSpace(uint32_t c) {
   return c == ' ' || (c >= 0x09 && c <= 0x0D) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
