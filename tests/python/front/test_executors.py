@@ -35,6 +35,11 @@ def table(texts: leman.Table) -> leman.Table:
     return texts
 
 
+@pytest.fixture(autouse=True)
+def a_gpu_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # the function wants half of one wherever it runs
+
+
 def test_a_job_runs_here_unless_told_otherwise(
     table: leman.Table, runner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
