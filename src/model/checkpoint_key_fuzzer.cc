@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/checkpoint_key.h"
+#include "model/placed_region.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace leman;  // NOLINT(google-build-using-namespace)
@@ -12,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto checkpoint = ParseCheckpointFileName(name)) {
     if (checkpoint->range.rows() <= 0 || checkpoint->range.start < 0) std::abort();
     if (CheckpointFileName(checkpoint->range, checkpoint->fragment_key) != name) std::abort();
+  }
+  if (const auto region = ParseRegionFileName(name)) {
+    if (RegionFileName(*region) != name) std::abort();
   }
   if (const auto done = ParseDoneFileName(name)) {
     const size_t unique = name.rfind('-') + 1;
