@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_PASSING = ("timed out", "timeout", "connection", "retryable", "input/output error", "stale file handle")
+
 
 class HostError(Exception):
     """An error of the table or of storage; ``leman_kind`` names an ``ErrorKind`` of ``src/base/result.h``."""
@@ -34,7 +36,7 @@ def translate(error: BaseException, what: str) -> HostError:
         kind = "conflict"
     elif "permission denied" in lowered or "read-only file system" in lowered:
         kind = "invalid argument"
-    elif "timed out" in lowered or "timeout" in lowered or "connection" in lowered or "retryable" in lowered:
+    elif any(word in lowered for word in _PASSING):
         kind = "retryable"
     elif isinstance(error, FileNotFoundError) or "not found" in lowered:
         kind = "not found"

@@ -227,7 +227,7 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   if (closed.region) {
     LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishRegion({done.range, key, *closed.region}));
   } else {
-    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range, key));
+    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range, key, done.size_bytes));
   }
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
   done.times = std::exchange(run.times, {});

@@ -34,8 +34,12 @@ class CheckpointStore {
   [[nodiscard]] std::string TemporaryKey(const std::string& writer, int64_t serial) const;
   [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::string KeyOf(const std::string& file_name) const { return folder_ + "/" + file_name; }
-  /// Makes the file under `temporary_key` the checkpoint of `range`; returns its file name.
-  Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key);
+  /// Makes the file of `size_bytes` under `temporary_key` the checkpoint of `range`; returns its file name.
+  Result<std::string> Publish(const std::string& temporary_key, const RowRange& range, const std::string& fragment_key,
+                              int64_t size_bytes);
+  /// kCorrupt, naming the key, where a checkpoint's bytes are not those that were published. Reads all of them; knows
+  /// nothing of regions.
+  Status Verify(const std::string& key, int64_t size_bytes);
   /// Makes a region of the fragment's pages file the checkpoint of `name`; returns its file name.
   Result<std::string> PublishRegion(const RegionName& name);
   /// Removes checkpoints; those already gone do not matter.
@@ -44,6 +48,8 @@ class CheckpointStore {
   Result<int64_t> RemoveTemporaries(const std::string& writers);
 
  private:
+  Result<uint32_t> ChecksumOf(const std::string& key, int64_t size_bytes);
+
   ObjectStore& store_;
   std::string folder_;
 };

@@ -25,7 +25,7 @@ TEST(CheckpointStore, PublishedCheckpointsAreListedAndTemporariesAreNot) {
   const std::string temporary = store.TemporaryKey("w1", 7);
   ASSERT_TRUE(objects.Put(temporary, "bytes").ok());
   EXPECT_TRUE(store.List()->empty());
-  const auto name = store.Publish(temporary, {3, 0, 10}, kKey);
+  const auto name = store.Publish(temporary, {3, 0, 10}, kKey, 5);
   ASSERT_TRUE(name.ok());
   const auto listed = *store.List();
   ASSERT_EQ(listed.size(), 1U);
@@ -34,6 +34,21 @@ TEST(CheckpointStore, PublishedCheckpointsAreListedAndTemporariesAreNot) {
   ASSERT_TRUE(store.Remove({*name}).ok());
   ASSERT_TRUE(store.Remove({*name}).ok());
   EXPECT_TRUE(store.List()->empty());
+}
+
+TEST(CheckpointStore, AFlippedBitOrAMissingEndIsFound) {
+  MemoryObjectStore objects;
+  CheckpointStore store(objects, "c");
+  const std::string temporary = store.TemporaryKey("w1", 1);
+  ASSERT_TRUE(objects.Put(temporary, "some bytes").ok());
+  const std::string key = store.KeyOf(*store.Publish(temporary, {3, 0, 10}, kKey, 10));
+  EXPECT_TRUE(store.Verify(key, 10).ok());
+  ASSERT_TRUE(objects.Put(key, "some bytez").ok());
+  EXPECT_EQ(store.Verify(key, 10).error().kind, ErrorKind::kCorrupt);
+  EXPECT_NE(store.Verify(key, 10).error().message.find(key), std::string::npos);
+  ASSERT_TRUE(objects.Put(key, "some byte").ok());
+  EXPECT_EQ(store.Verify(key, 9).error().kind, ErrorKind::kCorrupt);
+  EXPECT_TRUE(store.Verify("c/" + CheckpointFileName({3, 0, 10}, kKey), 9).ok());  // Of an older Leman.
 }
 
 TEST(CheckpointStore, LeftoversOfDeadWritersAreRemoved) {

@@ -72,6 +72,10 @@ Error PosixError(const std::string& what, const std::string& path, int error_num
     case ENAMETOOLONG:
       kind = ErrorKind::kInvalidArgument;
       break;
+    case EIO:  // A disk or a server that may recover; after some attempts the job ends with it.
+    case ESTALE:
+    case ETIMEDOUT:
+    case ECONNRESET:
     case EAGAIN:
     case EINTR:
     case EBUSY:

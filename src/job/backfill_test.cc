@@ -408,7 +408,7 @@ TEST_F(BackfillTest, ACorruptCheckpointIsDiscardedAndItsRowsComputedAgain) {
     if (fragment != 1 || done.exchange(true)) return Ok();
     const auto listed = files_.List(CheckpointFolder(spec_));
     for (const ObjectMeta& object : *listed) {
-      if (object.name.starts_with("1-") && object.name.find("-10-20.") != std::string::npos) {
+      if (object.name.starts_with("1-") && object.name.find("-10-20-") != std::string::npos) {
         (void)files_.Put(CheckpointFolder(spec_) + "/" + object.name, "torn");
       }
     }

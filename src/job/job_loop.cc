@@ -88,7 +88,8 @@ void JobLoop::Prepare() {
     expected_[plan.fragment.id] = plan.fragment;
   }
   for (const FragmentPlan& plan : plan_.fragments) {
-    for (const StoredCheckpoint& checkpoint : plan.checkpoints) AddPart(checkpoint.range, checkpoint.file_name, true);
+    for (const StoredCheckpoint& checkpoint : plan.checkpoints)
+      AddPart(checkpoint.range, checkpoint.file_name, true, checkpoint.size_bytes);
   }
 }
 

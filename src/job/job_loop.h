@@ -87,7 +87,8 @@ class JobLoop {
   void LoseWorker(WorkerId id, std::optional<WorkerLoss> loss);
   void StopWorkers();
   // job_loop_finish.cc: assembly and commit.
-  void AddPart(const RowRange& range, const std::string& file_name, bool check_bytes);
+  void AddPart(const RowRange& range, const std::string& file_name, bool check_bytes, int64_t size_bytes = 0);
+  Status VerifyFound(const std::vector<FragmentPart>& parts);
   void DeleteParts(const FragmentEntry& fragment);
   void Assemble(FragmentEntry& fragment);
   void OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns);

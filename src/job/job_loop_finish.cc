@@ -16,9 +16,9 @@ std::string UniqueSuffix(uint64_t bits) {
 
 }  // namespace
 
-void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool check_bytes) {
+void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool check_bytes, int64_t size_bytes) {
   FragmentEntry& fragment = fragments_.at(range.fragment_id);
-  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, check_bytes};
+  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, check_bytes, size_bytes};
   fragment.rows_covered += range.rows();
   if (fragment.rows_covered == fragment.plan->fragment.physical_rows && !fragment.assembling) Assemble(fragment);
 }
@@ -34,12 +34,23 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
   assembling_->Post([this, id, rows, parts = std::move(parts), name = fragment.file_name] {
     const int64_t start_ns = ports_.clock.MonotonicNs();
     Result<AssembledFragment> assembled = MakeError(ErrorKind::kCancelled, "the job is ending");
-    if (!failed_) assembled = ports_.assembler.Assemble(id, parts, rows, name);
+    if (!failed_) {
+      const Status intact = VerifyFound(parts);
+      assembled = intact.ok() ? ports_.assembler.Assemble(id, parts, rows, name) : intact.error();
+    }
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
     inbox_.Post([this, id, assembled = std::move(assembled), elapsed_ns]() mutable {
       OnAssembled(id, std::move(assembled), elapsed_ns);
     });
   });
+}
+
+// What lay on a disk since an earlier run may have changed there; what this run wrote is as safe as any other file.
+Status JobLoop::VerifyFound(const std::vector<FragmentPart>& parts) {
+  for (const FragmentPart& part : parts) {
+    if (part.size_bytes > 0) LEMAN_RETURN_IF_ERROR(checkpoints_.Verify(part.key, part.size_bytes));
+  }
+  return Ok();
 }
 
 void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns) {

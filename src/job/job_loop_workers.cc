@@ -10,7 +10,8 @@ namespace {
 
 // Whether the name of a checkpoint says what the message says.
 bool IsCheckpointOf(const CheckpointDone& done, const std::string& fragment_key) {
-  if (done.path == CheckpointFileName(done.range, fragment_key)) return true;
+  const auto file = ParseCheckpointFileName(done.path);
+  if (file) return file->range == done.range && file->fragment_key == fragment_key;
   const auto placed = ParseRegionFileName(done.path);
   return placed && placed->range == done.range && placed->fragment_key == fragment_key;
 }

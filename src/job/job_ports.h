@@ -25,6 +25,7 @@ struct FragmentPart {
   std::string key;  ///< Of the object store; of a region its record.
   RowRange range;
   bool check_bytes = false;  ///< Of a region: it was found, or made elsewhere; its bytes deserve a look.
+  int64_t size_bytes = 0;    ///< Of one of an earlier run; else 0.
 };
 
 enum class AssemblyWay { kLinked, kPlaced, kStitched, kReencoded };

@@ -14,6 +14,7 @@ constexpr std::string_view kSuffix = ".lance";
 constexpr size_t kDoneDigits = 24;
 constexpr size_t kFragmentKeyDigits = 16;
 constexpr size_t kWhereDigits = 8;
+constexpr size_t kCrcDigits = 8;
 
 // Each part is preceded by its length, so that no two lists of parts give the same text.
 std::string Digest(std::initializer_list<std::string_view> parts, size_t digits) {
@@ -106,21 +107,35 @@ std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name) {
   return record;
 }
 
-std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key) {
-  return std::to_string(range.fragment_id) + "-" + fragment_key + "-" + std::to_string(range.start) + "-" +
-         std::to_string(range.end) + std::string(kSuffix);
+std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key, std::optional<uint32_t> crc) {
+  std::string name = std::to_string(range.fragment_id) + "-" + fragment_key + "-" + std::to_string(range.start) + "-" +
+                     std::to_string(range.end);
+  if (crc) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    name += '-';
+    for (int shift = 28; shift >= 0; shift -= 4) name += kDigits[*crc >> shift & 0xf];
+  }
+  return name + std::string(kSuffix);
 }
 
 std::optional<CheckpointName> ParseCheckpointFileName(const std::string& file_name) {
   const std::string_view name = file_name;
   if (!name.ends_with(kSuffix)) return std::nullopt;
   const auto parts = Split(name.substr(0, name.size() - kSuffix.size()), '-');
-  if (parts.size() != 4 || parts[1].size() != kFragmentKeyDigits || !IsHex(parts[1])) return std::nullopt;
+  if (parts.size() < 4 || parts.size() > 5 || parts[1].size() != kFragmentKeyDigits || !IsHex(parts[1]))
+    return std::nullopt;
   const auto fragment = ParseCount(parts[0]);
   const auto start = ParseCount(parts[2]);
   const auto end = ParseCount(parts[3]);
   if (!fragment || !start || !end || *end <= *start) return std::nullopt;
-  return CheckpointName{RowRange{*fragment, *start, *end}, std::string(parts[1])};
+  CheckpointName found{RowRange{*fragment, *start, *end}, std::string(parts[1]), std::nullopt};
+  if (parts.size() == 5) {
+    if (parts[4].size() != kCrcDigits || !IsHex(parts[4])) return std::nullopt;
+    uint32_t crc = 0;
+    std::from_chars(parts[4].data(), parts[4].data() + parts[4].size(), crc, 16);
+    found.crc = crc;
+  }
+  return found;
 }
 
 }  // namespace leman

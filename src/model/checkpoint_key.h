@@ -1,6 +1,7 @@
 // Identities: what makes a checkpoint or a data file "the same computation". Format: docs/formats/identity.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -47,12 +48,15 @@ std::string DoneFileName(const DoneRecord& record, const std::string& unique);
 /// The record in a data file's name, if it has one.
 std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name);
 
-/// File name of a checkpoint: "<fragment>-<fragment key>-<start>-<end>.lance".
-std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key);
+/// File name of a checkpoint: "<fragment>-<fragment key>-<start>-<end>-<crc>.lance"; without `crc`, as they were once,
+/// nobody can tell whether its bytes are what was written.
+std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key,
+                               std::optional<uint32_t> crc = std::nullopt);
 
 struct CheckpointName {
   RowRange range;
   std::string fragment_key;
+  std::optional<uint32_t> crc;  ///< CRC-32C of the file.
 };
 /// The parts of a checkpoint's file name, if it is one.
 std::optional<CheckpointName> ParseCheckpointFileName(const std::string& file_name);

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string name(reinterpret_cast<const char*>(data), size);
   if (const auto checkpoint = ParseCheckpointFileName(name)) {
     if (checkpoint->range.rows() <= 0 || checkpoint->range.start < 0) std::abort();
-    if (CheckpointFileName(checkpoint->range, checkpoint->fragment_key) != name) std::abort();
+    if (CheckpointFileName(checkpoint->range, checkpoint->fragment_key, checkpoint->crc) != name) std::abort();
   }
   if (const auto region = ParseRegionFileName(name)) {
     if (RegionFileName(*region) != name) std::abort();

@@ -121,7 +121,7 @@ def test_a_running_job_keeps_the_checkpoints_that_it_resumes_from(db: leman.Conn
     said, failed = driver.communicate(timeout=60)
     assert driver.returncode == 0, failed
     rows = sum(
-        int(end) - int(start) for start, end in (name[:-6].split("-")[-2:] for name in saved if "tmp" not in name)
+        int(end) - int(start) for start, end in (name[:-6].split("-")[-3:-1] for name in saved if "tmp" not in name)
     )
     assert int(said) == 400 - rows
 
