@@ -151,7 +151,7 @@ Result<std::string> SimHost::WorkerPayload() { return std::to_string(driver_.vie
 
 // The user's patience: a job that has made no progress for long is cancelled, and run again.
 bool SimHost::OnProgress(const JobMetrics& metrics, const std::string&) {
-  if (driver_.dead) return false;
+  if (driver_.dead || driver_.cancelled_by_user) return false;
   constexpr int64_t kPatienceNs = 120 * kSecond;
   const int64_t rows = metrics.rows_computed + metrics.rows_committed + metrics.worker_deaths;
   if (std::exchange(rows_seen_, rows) != rows) seen_ns_ = world_.loop.now_ns();

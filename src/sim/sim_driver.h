@@ -104,6 +104,7 @@ struct SimDriver : Process {
   std::optional<JobResult> result;
   FiberId loop_fiber = 0;
   bool waiting = false;
+  bool cancelled_by_user = false;
 };
 
 }  // namespace leman::sim

@@ -14,6 +14,7 @@ namespace {
 constexpr int kFaultyRuns = 8;
 constexpr int kQuietRuns = 6;
 constexpr int64_t kRunLimitNs = 900 * kSecond;
+constexpr int64_t kCancelLimitNs = 300 * kSecond;
 constexpr int64_t kMaxEvents = 400'000;
 
 class Scenario {
@@ -42,6 +43,8 @@ class Scenario {
     world_.faults = {};
     const bool calm = world_.incidents == 0;
     RunFor(200 * kSecond);
+    // Those that were taken for dead, too.
+    for (const auto& driver : drivers_) RunUntilEnded(*driver, false);
     FinishQuietly();
     if (calm && world_.tally.rows_computed != wanted) {
       world_.Violate(std::to_string(world_.tally.rows_computed) + " rows were computed without any fault, not " +
@@ -113,7 +116,9 @@ class Scenario {
         second_driver_due_ = false;
         StartDriver();
       }
-      if (world_.loop.now_ns() > limit_ns || exhausted()) {
+      // Where faults come faster than progress, the user cancels; a job that does not end then either is a defect.
+      driver.cancelled_by_user = driver.cancelled_by_user || world_.loop.now_ns() > limit_ns;
+      if (world_.loop.now_ns() > limit_ns + kCancelLimitNs || exhausted()) {
         world_.Violate(driver.name + " does not end");
         return world_.Die(driver, "since it does not end");
       }
