@@ -3,6 +3,46 @@
 #include <algorithm>
 
 namespace leman {
+namespace {
+
+// Of ranges that may overlap, those apart from each other that hold most rows, in as few files as that takes; in row
+// order. What the best choice among the ranges that end no later holds is known before each range is looked at.
+std::vector<StoredCheckpoint> MostRows(std::vector<StoredCheckpoint> candidates) {
+  std::sort(candidates.begin(), candidates.end(), [](const StoredCheckpoint& a, const StoredCheckpoint& b) {
+    return a.range.end != b.range.end ? a.range.end < b.range.end : a.range.start < b.range.start;
+  });
+  struct Best {
+    int64_t rows = 0;
+    int64_t files = 0;
+    bool taken = false;
+    size_t before = 0;  // what goes with it where it is taken: the best of the first so many
+  };
+  std::vector<Best> best(candidates.size() + 1);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const RowRange& range = candidates[i].range;
+    const auto fits =
+        std::upper_bound(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(i), range.start,
+                         [](int64_t start, const StoredCheckpoint& other) { return start < other.range.end; });
+    const auto before = static_cast<size_t>(fits - candidates.begin());
+    const Best with{best[before].rows + range.rows(), best[before].files + 1, true, before};
+    const Best& without = best[i];
+    const bool better = with.rows != without.rows ? with.rows > without.rows : with.files < without.files;
+    best[i + 1] = better ? with : Best{without.rows, without.files, false, 0};
+  }
+  std::vector<StoredCheckpoint> chosen;
+  for (size_t i = candidates.size(); i > 0;) {
+    if (!best[i].taken) {
+      --i;
+      continue;
+    }
+    chosen.push_back(std::move(candidates[i - 1]));
+    i = best[i].before;
+  }
+  std::reverse(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+}  // namespace
 
 CheckpointIndex::CheckpointIndex(std::vector<StoredCheckpoint> stored) {
   for (StoredCheckpoint& checkpoint : stored) {
@@ -20,21 +60,7 @@ std::vector<StoredCheckpoint> CheckpointIndex::Of(int64_t fragment_id, const std
       candidates.push_back(checkpoint);
     }
   }
-  std::sort(candidates.begin(), candidates.end(), [](const StoredCheckpoint& a, const StoredCheckpoint& b) {
-    if (a.range.rows() != b.range.rows()) return a.range.rows() > b.range.rows();
-    return a.range.start < b.range.start;
-  });
-  std::map<int64_t, StoredCheckpoint> chosen;  // by start
-  for (const StoredCheckpoint& checkpoint : candidates) {
-    const auto next = chosen.lower_bound(checkpoint.range.start);
-    if (next != chosen.end() && next->second.range.start < checkpoint.range.end) continue;
-    if (next != chosen.begin() && std::prev(next)->second.range.end > checkpoint.range.start) continue;
-    chosen.emplace(checkpoint.range.start, checkpoint);
-  }
-  std::vector<StoredCheckpoint> in_order;
-  in_order.reserve(chosen.size());
-  for (auto& [start, checkpoint] : chosen) in_order.push_back(std::move(checkpoint));
-  return in_order;
+  return MostRows(std::move(candidates));
 }
 
 std::vector<RowRange> MissingRanges(int64_t fragment_id, int64_t physical_rows, const std::vector<RowRange>& covered) {

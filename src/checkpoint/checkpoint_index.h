@@ -11,7 +11,8 @@
 
 namespace leman {
 
-/// Pure. Holds a set of checkpoints per fragment that do not overlap; where candidates overlap, the larger wins.
+/// Pure. Holds a set of checkpoints per fragment that do not overlap; of candidates that overlap, those are
+/// taken that together hold most rows.
 class CheckpointIndex {
  public:
   CheckpointIndex() = default;

@@ -72,6 +72,12 @@ TEST(CheckpointIndex, PrefersTheLargerOfOverlappingCheckpoints) {
   EXPECT_EQ(Ranges(index.Of(1, kKey, 100)), (std::vector<RowRange>{{1, 5, 100}}));
 }
 
+TEST(CheckpointIndex, TakesWhatTogetherHoldsMostRows) {
+  // What a lost worker left beside what its successor's are: the longest one would leave rows 9 to 13 out.
+  const CheckpointIndex index({At(1, 0, 9), At(1, 0, 8), At(1, 8, 14), At(1, 20, 30), At(1, 20, 25), At(1, 25, 30)});
+  EXPECT_EQ(Ranges(index.Of(1, kKey, 100)), (std::vector<RowRange>{{1, 0, 8}, {1, 8, 14}, {1, 20, 30}}));
+}
+
 TEST(CheckpointIndex, PassesOverOtherInputsAndRowsThatDoNotExist) {
   const CheckpointIndex index({At(1, 0, 10, "fedcba9876543210"), At(1, 10, 200)});
   EXPECT_TRUE(index.Of(1, kKey, 100).empty());
