@@ -21,6 +21,8 @@ int64_t CounterIn(const std::string& path) {
 
 int64_t CountOomKills(const std::string& root) {
   int64_t kills = CounterIn(root + "proc/vmstat");
+  const std::string version_one = root + "sys/fs/cgroup/memory";
+  const std::string version_two = root + "sys/fs/cgroup";
   std::ifstream cgroups(root + "proc/self/cgroup");
   // "<number>:<controllers>:<path>"; version 2 has no controllers here. In a container the path may be the host's,
   // and the container's own group the top of the mount.
@@ -31,10 +33,10 @@ int64_t CountOomKills(const std::string& root) {
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
     const std::string path = line.substr(second + 1);
     if (controllers == ",,") {
-      kills += CounterIn(root + "sys/fs/cgroup" + path + "/memory.events");
+      kills += CounterIn(std::string(version_two).append(path).append("/memory.events"));
       if (path != "/") kills += CounterIn(root + "sys/fs/cgroup/memory.events");
     } else if (controllers.find(",memory,") != std::string::npos) {
-      kills += CounterIn(root + "sys/fs/cgroup/memory" + path + "/memory.oom_control");
+      kills += CounterIn(std::string(version_one).append(path).append("/memory.oom_control"));
       if (path != "/") kills += CounterIn(root + "sys/fs/cgroup/memory/memory.oom_control");
     }
   }
