@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-udf bench-native bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build Leman and run its main job on real texts and pictures
 	@tools/bootstrap demo
@@ -59,6 +59,10 @@ bench-ray: ## Job start, overhead and capacity on Ray, written to bench/results/
 bench-udf: ## What calling functions costs: bench/results/udf.md (about 4 minutes)
 	@tools/bootstrap
 	@$(PYTHON_IN_VENV) bench/udf.py
+
+bench-s3: ## What assembling 1 GB on S3 moves through the client
+	@tools/bootstrap test
+	@$(PYTHON_IN_VENV) bench/object_store.py
 
 lint: ## Formatting, static checks, types, and the rules of src/README.md
 	@tools/bootstrap lint

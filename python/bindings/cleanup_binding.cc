@@ -5,14 +5,15 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "io/local_object_store.h"
 #include "job/cleanup.h"
+#include "remote_store.h"
 
 namespace leman::python {
 namespace nb = nanobind;
@@ -73,15 +74,15 @@ nb::dict DescribePlan(const CleanupPlan& plan) {
 
 nb::dict PlanFromPython(const nb::dict& inputs) { return DescribePlan(PlanCleanup(InputsFrom(inputs))); }
 
-nb::dict CleanFromPython(const std::string& table_root, const nb::dict& described) {
+nb::dict CleanFromPython(const std::string& table_root, const nb::dict& described, const nb::object& door) {
   const CleanupInputs inputs = InputsFrom(described);
   CleanupPlan plan;
   CleanupResult result;
+  const std::unique_ptr<ObjectStore> store = OpenStore(door, table_root);
   {
     const nb::gil_scoped_release no_gil;
     plan = PlanCleanup(inputs);
-    LocalObjectStore store(table_root);
-    result = CarryOutCleanup(plan, store);
+    result = CarryOutCleanup(plan, *store);
   }
   nb::dict dict = DescribePlan(plan);
   dict["files"] = result.files;
@@ -95,7 +96,7 @@ nb::dict CleanFromPython(const std::string& table_root, const nb::dict& describe
 
 void BindCleanup(nb::module_& m) {
   m.def("plan_cleanup", &PlanFromPython);
-  m.def("clean_table", &CleanFromPython);
+  m.def("clean_table", &CleanFromPython, nb::arg("table_root"), nb::arg("inputs"), nb::arg("door") = nb::none());
 }
 
 }  // namespace leman::python

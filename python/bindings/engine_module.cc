@@ -2,18 +2,19 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <memory>
 #include <optional>
 
 #include "call_guard.h"
 #include "cleanup_binding.h"
 #include "driver_table.h"
 #include "fragment_files.h"
-#include "io/local_object_store.h"
 #include "job/backfill.h"
 #include "job/job_log.h"
 #include "job/local_worker_pool.h"
 #include "native_udfs.h"
 #include "plan/plan_printer.h"
+#include "remote_store.h"
 #include "remote_workers.h"
 #include "value_conversion.h"
 #include "worker_session.h"
@@ -23,28 +24,34 @@ namespace nb = nanobind;
 namespace leman::python {
 namespace {
 
+std::unique_ptr<Assembler> MakeAssembler(const nb::object& host, const std::string& table_root, ObjectStore& store) {
+  const nb::object door = host.attr("door");
+  if (door.is_none()) return std::make_unique<LocalAssembler>(host, table_root);
+  return std::make_unique<RemoteAssembler>(host, door, store);
+}
+
 // Everything a job needs, wired once.
 struct Wiring {
   /// Workers of this machine over `control_fd`, or those that `remote` (see RemoteWorkers) describes.
   Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd, const nb::object& remote)
       : table(host.attr("table")),
         job_host(host),
-        store(spec.table_root),
+        store(OpenStore(host.attr("door"), spec.table_root)),
         local_pool(control_fd),
-        assembler(host, spec.table_root) {
+        assembler(MakeAssembler(host, spec.table_root, *store)) {
     if (!remote.is_none()) remote_workers.emplace(nb::cast<nb::dict>(remote), clock);
   }
 
   JobPorts ports() {
     WorkerPool& pool = remote_workers ? remote_workers->pool() : static_cast<WorkerPool&>(local_pool);
-    return {table, table, store, pool, assembler, job_host, clock};
+    return {table, table, *store, pool, *assembler, job_host, clock};
   }
 
   PythonTable table;
   PythonJobHost job_host;
-  LocalObjectStore store;
+  std::unique_ptr<ObjectStore> store;
   LocalWorkerPool local_pool;
-  LocalAssembler assembler;
+  std::unique_ptr<Assembler> assembler;
   SystemClock clock;
   std::optional<RemoteWorkers> remote_workers;
 };

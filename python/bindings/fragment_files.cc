@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "assemble/fragment_assembler.h"
+#include "assemble/object_fragment.h"
 #include "python_error.h"
 
 namespace leman::python {
@@ -48,6 +49,15 @@ AssemblyWay WayOf(AssembledFile::Way way) {
   return AssemblyWay::kReencoded;
 }
 
+AssembledFragment Described(int64_t fragment_id, const std::string& file_name, const AssembledFile& file) {
+  AssembledFragment assembled;
+  assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
+                      file.column_count, file.major_version, file.minor_version};
+  assembled.way = WayOf(file.way);
+  assembled.bytes = file.bytes;
+  return assembled;
+}
+
 }  // namespace
 
 Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
@@ -77,13 +87,26 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
       AssembleFragment(checkpoints, physical_rows, table_root_ + "/data/" + file_name, reencoder, options);
   bytes_in_hand_ -= in_hand;
   if (!made.ok()) return made.error();
-  const AssembledFile& file = *made;
-  AssembledFragment assembled;
-  assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
-                      file.column_count, file.major_version, file.minor_version};
-  assembled.way = WayOf(file.way);
-  assembled.bytes = file.bytes;
-  return assembled;
+  return Described(fragment_id, file_name, *made);
+}
+
+Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
+                                                    int64_t physical_rows, const std::string& file_name) {
+  std::vector<CheckpointFile> checkpoints;
+  for (const FragmentPart& part : parts) checkpoints.push_back({part.key, part.range.start, part.range.end});
+  PythonReencoder reencoder(host_);
+  AssembleOptions options;
+  options.cancel = &cancelled_;
+  int64_t in_hand = 0;
+  options.on_bytes = [&](int64_t bytes) {
+    in_hand += bytes;
+    bytes_in_hand_ += bytes;
+  };
+  const Result<AssembledFile> made =
+      AssembleFragmentObject(checkpoints, physical_rows, "data/" + file_name, store_, uploads_, reencoder, options);
+  bytes_in_hand_ -= in_hand;
+  if (!made.ok()) return made.error();
+  return Described(fragment_id, file_name, *made);
 }
 
 }  // namespace leman::python

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "job/job_ports.h"
+#include "remote_store.h"
 
 namespace leman::python {
 
@@ -26,6 +27,26 @@ class LocalAssembler final : public Assembler {
  private:
   nanobind::object host_;
   std::string table_root_;
+  std::atomic<int64_t> bytes_in_hand_ = 0;
+  std::atomic<bool> cancelled_ = false;
+};
+
+/// Assembler over an object store.
+class RemoteAssembler final : public Assembler {
+ public:
+  /// `door` gives the uploads, `store` is over it and outlives this. Needs the GIL.
+  RemoteAssembler(nanobind::object host, const nanobind::object& door, ObjectStore& store)
+      : host_(std::move(host)), uploads_(door.attr("part_uploads")()), store_(store) {}
+
+  Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
+                                     const std::string& file_name) override;
+  [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
+  void Cancel() override { cancelled_ = true; }
+
+ private:
+  nanobind::object host_;
+  RemoteUploads uploads_;
+  ObjectStore& store_;
   std::atomic<int64_t> bytes_in_hand_ = 0;
   std::atomic<bool> cancelled_ = false;
 };

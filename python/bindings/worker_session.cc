@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "call_guard.h"
-#include "io/local_object_store.h"
 #include "place/placing_writer.h"
 #include "python_error.h"
+#include "remote_store.h"
 #include "scalar/scalar_caller.h"
 #include "skipped_rows.h"
 
@@ -352,10 +352,14 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     shared->guard = MakeGuard(session_, clock_);
     ThreadTools tools;
     tools.calls = shared->guard;
-    tools.store = std::make_unique<LocalObjectStore>(table_root_);
+    tools.store = OpenStore(session_.attr("door"), table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
-    tools.writer = std::make_unique<PlacingWriter>(std::make_unique<PythonWriter>(shared), *tools.output_type.get());
+    tools.writer = std::make_unique<PythonWriter>(shared);
+    // Values are written to their final place in files only.
+    if (session_.attr("door").is_none()) {
+      tools.writer = std::make_unique<PlacingWriter>(std::move(tools.writer), *tools.output_type.get());
+    }
     tools.merger = std::make_unique<PythonMerger>(shared);
     LEMAN_ASSIGN_OR_RETURN(tools.udf,
                            MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));

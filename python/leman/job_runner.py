@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import errors, executors
+from .object_door import open_remote
 
 if TYPE_CHECKING:
     import lance
@@ -46,6 +47,7 @@ class DriverHost:
         self._assembly_marks: collections.deque[tuple[float, int]] = collections.deque()
         self._assembly_rate = 0.0
         self.table = table
+        self.door = open_remote(spec.table_uri, spec.storage_options)
         self.terminated = False
         self.interrupt: BaseException | None = None
         self.workers: executors.Workers | None = None
@@ -102,9 +104,14 @@ class DriverHost:
         return decide_lost_row(self._spec.udf.on_error, error_type, message, attempts)
 
     def reencode(self, paths: list[str], output_path: str) -> int:
-        """Write the values of several files into one; return its size in bytes."""
-        from .lance_reencode import reencode
+        """Write the values of several files into one; return its size in bytes.
 
+        On an object store, paths are keys.
+        """
+        from .lance_reencode import reencode, reencode_objects
+
+        if self.door is not None:
+            return reencode_objects(paths, output_path, self._table.dataset, self._spec)
         return reencode(paths, output_path, self._table.dataset, self._spec.columns)
 
 
@@ -135,16 +142,12 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
     # A described function of a plan has no matchers; a plan computes nothing.
     max_skip_count, max_skip_fraction = skip_limits(getattr(spec.udf, "on_error", ()))
     root = local_path(spec.table_uri)
-    if root is None:
-        raise ValueError(
-            f"table {spec.table_uri!r}: backfill of tables on object stores is not there yet; use a local path"
-        )
     rows_in_flight = spec.udf.max_in_flight if getattr(spec.udf, "is_async", False) else 1
     fixed = spec.batch_size if spec.checkpoint_rows is not None and spec.checkpoint_rows == spec.batch_size else None
     return {
         "job_id": spec.job_id,
         "table_name": spec.table_name,
-        "table_root": str(root),
+        "table_root": spec.table_uri.rstrip("/") if root is None else str(root),
         "column": spec.column,
         "udf_name": spec.udf.name,
         "udf_version": spec.udf_version,

@@ -14,16 +14,19 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .column_metadata import PREFIX
 from .jobs import Job, read_record
 from .lance_errors import translate
+from .object_door import open_remote
 from .table_files import TableFiles, local_path
 
 if TYPE_CHECKING:
     import lance
     import pyarrow as pa
+
+    from .object_door import ObjectDoor
 
 GRACE_S = 600.0
 PAYLOAD_GRACE_S = 86400.0
@@ -31,6 +34,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LEASE = re.compile(r"[0-9a-f]{16}")
 _COMPUTATION = re.compile(r"[0-9a-f]{32}")
 _DETACHED_MANIFEST = re.compile(r"d(\d+)\.manifest")
+_OWN_FOLDERS = ("jobs", "errors", "leases", "udfs")
 _PAYLOAD_KEY = (PREFIX + "payload").encode()
 
 
@@ -90,9 +94,9 @@ def clean_table(
     from . import _engine
 
     root = local_path(table_uri)
-    if root is None:
-        raise ValueError(f"table {table_uri!r}: cleaning tables on object stores is not there yet; use a local path")
-    inputs, listing = _gather(root, table_uri, storage_options or {}, grace_s, payload_grace_s)
+    door = open_remote(table_uri, storage_options)
+    place = _Bucket(door) if door is not None else _Folder(root or Path())
+    inputs, listing = _gather(place, table_uri, storage_options or {}, grace_s, payload_grace_s)
     if jobs_older_than_days is not None:
         inputs["jobs_older_than_micros"] = _micros(jobs_older_than_days * 86400)
     if dry_run:
@@ -104,7 +108,7 @@ def clean_table(
             "would_remove": [_described(item) for item in plan["remove"]],
             "would_keep": [_described(item) for item in plan["keep"]],
         }
-    done = _engine.clean_table(str(root), inputs)
+    done = _engine.clean_table(str(root or ""), inputs, door)
     if not any(job["alive"] for job in inputs["jobs"]):
         _remove_empty(listing.checkpoint_folders, inputs["now_micros"] - inputs["grace_micros"])
     if done["failed"]:
@@ -124,10 +128,10 @@ def _micros(seconds: float) -> int:
 
 
 def _gather(
-    root: Path, table_uri: str, storage_options: Mapping[str, str], grace_s: float, payload_grace_s: float
+    place: _Place, table_uri: str, storage_options: Mapping[str, str], grace_s: float, payload_grace_s: float
 ) -> tuple[dict[str, Any], _Listing]:
     # The order matters: a file that is committed meanwhile is not listed, or its job is seen, or it is referred to.
-    listing = _list_files(root)
+    listing = place.list_files()
     now_micros = _micros(time.time())
     old = listing.keys_before(now_micros - _micros(GRACE_S))
     files = TableFiles(table_uri, storage_options)
@@ -137,7 +141,7 @@ def _gather(
         dataset = _open(table_uri, storage_options)
         for job in jobs:
             _add_types(job, dataset)
-        branches = list(_branches(dataset, root))
+        branches = list(_branches(dataset, place))
         old_payloads = {
             file.key.rpartition("/")[2][: -len(".pkl")]
             for file in listing.files
@@ -159,24 +163,66 @@ def _gather(
     return inputs, listing
 
 
-def _list_files(root: Path) -> _Listing:
-    listing = _Listing()
-    own = root / "_leman"
-    folders = [root / "data", *(own / name for name in ("jobs", "errors", "leases", "udfs"))]
-    for name, status in _entries(own / "checkpoints"):
-        if stat.S_ISDIR(status.st_mode) and _COMPUTATION.fullmatch(name):
-            folders.append(own / "checkpoints" / name)
-            listing.checkpoint_folders[folders[-1]] = status.st_mtime_ns // 1000
-    for folder in folders:
-        prefix = folder.relative_to(root).as_posix()
-        for name, status in _entries(folder):
-            if stat.S_ISREG(status.st_mode):
-                # A checkpoint that becomes a data file under another name keeps its bytes' time; ctime tells.
-                changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
-                if folder.name == "udfs":
-                    changed_ns = status.st_mtime_ns
-                listing.files.append(_File(f"{prefix}/{name}", status.st_size, changed_ns // 1000))
-    return listing
+class _Place(Protocol):
+    """Where a table's files lie."""
+
+    def list_files(self) -> _Listing: ...
+
+    def names(self, folder: str) -> list[str]: ...
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def list_files(self) -> _Listing:
+        """List what may be Leman's."""
+        listing = _Listing()
+        own = self._root / "_leman"
+        folders = [self._root / "data", *(own / name for name in _OWN_FOLDERS)]
+        for name, status in _entries(own / "checkpoints"):
+            if stat.S_ISDIR(status.st_mode) and _COMPUTATION.fullmatch(name):
+                folders.append(own / "checkpoints" / name)
+                listing.checkpoint_folders[folders[-1]] = status.st_mtime_ns // 1000
+        for folder in folders:
+            prefix = folder.relative_to(self._root).as_posix()
+            for name, status in _entries(folder):
+                if stat.S_ISREG(status.st_mode):
+                    # A checkpoint that becomes a data file under another name keeps its bytes' time; ctime tells.
+                    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+                    if folder.name == "udfs":
+                        changed_ns = status.st_mtime_ns
+                    listing.files.append(_File(f"{prefix}/{name}", status.st_size, changed_ns // 1000))
+        return listing
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the entries of a folder."""
+        return [name for name, _ in _entries(self._root / folder)]
+
+
+class _Bucket:
+    def __init__(self, door: ObjectDoor) -> None:
+        self._door = door
+
+    def list_files(self) -> _Listing:
+        """List what may be Leman's, and uploads that nobody completed under the names that they were to have."""
+        listing = _Listing()
+        computations = [name for name in self._door.folders("_leman/checkpoints") if _COMPUTATION.fullmatch(name)]
+        folders = ["data", *(f"_leman/{name}" for name in _OWN_FOLDERS)]
+        folders += [f"_leman/checkpoints/{name}" for name in computations]
+        for folder in folders:
+            listing.files += [_File(f"{folder}/{name}", *rest) for name, *rest in self._door.entries(folder)]
+        known = {file.key for file in listing.files}
+        for folder in ("data", "_leman/checkpoints"):
+            for key, begun_micros in self._door.pending_uploads(folder):
+                if key not in known and key.rpartition("/")[0] in folders:
+                    listing.files.append(_File(key, 0, begun_micros))
+                    known.add(key)
+        return listing
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the objects of a folder."""
+        return [name for name, _, _ in self._door.entries(folder)]
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -286,11 +332,12 @@ def _open(table_uri: str, storage_options: Mapping[str, str]) -> lance.LanceData
 @dataclasses.dataclass(frozen=True)
 class _Branch:
     newest: lance.LanceDataset
-    folder: Path
+    place: _Place
+    folder: str
 
     def detached(self) -> Iterator[lance.LanceDataset]:
         """Yield the versions that are in no line of versions; ``tracked_files`` passes them over."""
-        for name, _ in _entries(self.folder / "_versions"):
+        for name in self.place.names(f"{self.folder}_versions"):
             found = _DETACHED_MANIFEST.fullmatch(name)
             if found:
                 yield self.newest.checkout_version(int(found[1]))
@@ -301,11 +348,11 @@ class _Branch:
         yield from self.detached()
 
 
-def _branches(dataset: lance.LanceDataset, root: Path) -> Iterator[_Branch]:
-    yield _Branch(dataset, root)
+def _branches(dataset: lance.LanceDataset, place: _Place) -> Iterator[_Branch]:
+    yield _Branch(dataset, place, "")
     for name in dataset.branches.list():
         # A dataset that was checked out says nothing of its folder.
-        yield _Branch(dataset.checkout_version((name, None)), root / "tree" / name)
+        yield _Branch(dataset.checkout_version((name, None)), place, f"tree/{name}/")
 
 
 def _referred_data(branch: _Branch) -> Iterator[str]:

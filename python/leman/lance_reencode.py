@@ -11,6 +11,8 @@ from .lance_worker import data_cache_bytes, file_schema
 if TYPE_CHECKING:
     import lance
 
+    from .backfill_spec import BackfillSpec
+
 _BATCH_ROWS = 8192
 _READAHEAD_BATCHES = 2
 
@@ -57,3 +59,41 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise translate(error, f"make data file {output_path}") from error
+
+
+def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDataset, spec: BackfillSpec) -> int:
+    """Do the same in the object store of a table.
+
+    Parameters
+    ----------
+    keys : list of str
+        Checkpoints, relative to the table.
+    output_key : str
+        The object to make; it appears complete or not at all.
+    dataset : lance.LanceDataset
+        For the column's schema and the file version.
+    spec : BackfillSpec
+        For where the table lies.
+
+    Returns
+    -------
+    int
+        The object's size in bytes.
+    """
+    from lance.file import LanceFileReader, LanceFileWriter
+
+    root, options = spec.table_uri.rstrip("/"), spec.storage_options or None
+    schema = file_schema(dataset, spec.columns)
+    try:
+        # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.
+        writer = LanceFileWriter(
+            f"{root}/{output_key}", schema, version=dataset.data_storage_version, storage_options=options
+        )
+        for key in keys:
+            reader = LanceFileReader(f"{root}/{key}", storage_options=options)
+            for batch in reader.read_all(batch_size=_BATCH_ROWS, batch_readahead=_READAHEAD_BATCHES).to_batches():
+                writer.write_batch(batch)
+        writer.close()
+        return int(writer.size_bytes or 0)
+    except Exception as error:
+        raise translate(error, f"make data file {output_key}") from error

@@ -24,7 +24,9 @@ from .errors import CallInterrupted
 from .lance_errors import translate
 from .local_resources import limit_loaded_libraries, take_gpus, worker_environment, worker_gpu_slots
 from .native_function import NativeFunction
+from .object_door import open_remote
 from .row_policy import RowPolicy
+from .table_files import local_path
 from .user_function import restore
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ class WorkerSession:
         self._job = job
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}
+        self.door = open_remote(job["table_uri"], job["storage_options"])
         self.function = restore(job["function"])
         self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
         self.callable = instance(self.function, self._dataset, job["inputs"])
@@ -281,11 +284,17 @@ class ColumnFile:
         self._schema: pa.Schema = job["output_schema"]
         self._unpacked: bool = job["unpacked"]
         self._path = path
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        options = None
+        if local_path(path) is None:
+            options = job["storage_options"]
+        else:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             version = job["storage_version"]
             cache = data_cache_bytes(self._schema, version)
-            self._writer = LanceFileWriter(path, self._schema, version=version, data_cache_bytes=cache)
+            self._writer = LanceFileWriter(
+                path, self._schema, version=version, data_cache_bytes=cache, storage_options=options
+            )
         except Exception as error:
             raise translate(error, f"create checkpoint {path}") from error
 

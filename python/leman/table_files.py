@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .lance_errors import HostError
+
 if TYPE_CHECKING:
-    from lance.file import LanceFileSession
+    from .object_door import ObjectDoor
 
 
 def local_path(uri: str) -> Path | None:
@@ -37,7 +39,7 @@ class TableFiles:
         self._uri = table_uri.rstrip("/") + "/_leman"
         self._folder = local_path(self._uri)
         self._options = dict(storage_options)
-        self._open_session: LanceFileSession | None = None
+        self._open_door: ObjectDoor | None = None
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, or None where there is no such file."""
@@ -46,20 +48,17 @@ class TableFiles:
                 return (self._folder / path).read_bytes()
             except FileNotFoundError:
                 return None
-        if not self._session().contains(path):
-            return None
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy"
-            self._session().download_file(path, copy)
-            return copy.read_bytes()
+        try:
+            return self._door().get(path)
+        except HostError as error:
+            if error.leman_kind == "not found":
+                return None
+            raise
 
     def write(self, path: str, content: bytes) -> None:
         """Put a file in place as a whole: a reader sees the old content or the new, never a part."""
         if self._folder is None:
-            with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder) / "copy"
-                copy.write_bytes(content)
-                self._session().upload_file(copy, path)
+            self._door().put(path, content)
             return
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,19 +79,25 @@ class TableFiles:
         """Remove a file; that it is gone already is no error."""
         if self._folder is not None:
             (self._folder / path).unlink(missing_ok=True)
-        elif self._session().contains(path):
-            self._session().delete_file(path)
+        else:
+            self._door().delete(path)
 
     def exists(self, path: str) -> bool:
         """Say whether there is such a file."""
         if self._folder is not None:
             return (self._folder / path).is_file()
-        return bool(self._session().contains(path))
+        try:
+            self._door().head(path)
+            return True
+        except HostError as error:
+            if error.leman_kind == "not found":
+                return False
+            raise
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """Return the names of the files of a folder that end with ``suffix``, sorted; none where it is missing."""
         if self._folder is None:
-            found = [path.rsplit("/", 1)[-1] for path in self._session().list(folder)]
+            found = [name for name, _, _ in self._door().entries(folder)]
         else:
             try:
                 found = os.listdir(self._folder / folder)
@@ -100,12 +105,12 @@ class TableFiles:
                 found = []
         return sorted(name for name in found if name.endswith(suffix) and not name.startswith("."))
 
-    def _session(self) -> LanceFileSession:
-        if self._open_session is None:
-            from lance.file import LanceFileSession
+    def _door(self) -> ObjectDoor:
+        if self._open_door is None:
+            from .object_door import open_door
 
-            self._open_session = LanceFileSession(self._uri, storage_options=self._options)
-        return self._open_session
+            self._open_door = open_door(self._uri, self._options)
+        return self._open_door
 
 
 def _umask() -> int:

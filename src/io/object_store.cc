@@ -16,4 +16,15 @@ Status ValidateKey(const std::string& key) {
   }
 }
 
+Status ObjectStore::PutIfMatch(const std::string& key, std::string_view bytes, const std::string& expected) {
+  LEMAN_ASSIGN_OR_RETURN(const std::string found, Get(key));
+  if (found != expected) return MakeError(ErrorKind::kConflict, "replace ", key, ": it was changed meanwhile");
+  return Put(key, bytes);
+}
+
+Result<ObjectInfo> ObjectStore::Head(const std::string& key) {
+  LEMAN_ASSIGN_OR_RETURN(const std::string bytes, Get(key));
+  return ObjectInfo{static_cast<int64_t>(bytes.size()), ""};
+}
+
 }  // namespace leman

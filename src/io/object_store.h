@@ -15,6 +15,11 @@ struct ObjectMeta {
   int64_t size_bytes = 0;
 };
 
+struct ObjectInfo {
+  int64_t size_bytes = 0;
+  std::string etag;  ///< Changes with the content; empty where the store has none.
+};
+
 /// Keys are '/'-separated and relative to the store's root; a key with an empty, "." or ".." part is refused.
 class ObjectStore {
  public:
@@ -25,6 +30,11 @@ class ObjectStore {
   virtual Status Put(const std::string& key, std::string_view bytes) = 0;
   /// kAlreadyExists if the key is taken.
   virtual Status PutIfAbsent(const std::string& key, std::string_view bytes) = 0;
+  /// Replaces an object that has the bytes `expected`: kConflict if it has others, kNotFound if it is gone. Atomic
+  /// where the store can say so; the default looks first and then puts.
+  virtual Status PutIfMatch(const std::string& key, std::string_view bytes, const std::string& expected);
+  /// What is known of an object without reading it; the default reads it.
+  virtual Result<ObjectInfo> Head(const std::string& key);
   /// Objects directly in `folder`; a folder that does not exist is empty. No order is promised.
   virtual Result<std::vector<ObjectMeta>> List(const std::string& folder) = 0;
   virtual Status Copy(const std::string& from, const std::string& to) = 0;

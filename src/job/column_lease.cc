@@ -94,7 +94,15 @@ Result<std::unique_ptr<ColumnLease>> ColumnLease::Acquire(const BackfillSpec& sp
                      "); wait for it, or stop it with `leman cancel`");
   }
   lease->fence_ = held ? held->fence + 1 : 1;
-  LEMAN_RETURN_IF_ERROR(store.Put(lease->key_, lease->Render()));
+  // Of several jobs that find a dead one's lease, one takes it over.
+  const Status taken = bytes.ok() ? store.PutIfMatch(lease->key_, lease->Render(), *bytes)
+                                  : store.PutIfAbsent(lease->key_, lease->Render());
+  if (!taken.ok() && (taken.error().kind == ErrorKind::kConflict || taken.error().kind == ErrorKind::kAlreadyExists)) {
+    lease->token_.clear();
+    return MakeError(ErrorKind::kAlreadyExists, "column '", spec.column,
+                     "' was just taken by another job; wait for it, or stop it with `leman cancel`");
+  }
+  LEMAN_RETURN_IF_ERROR(taken);
   LEMAN_RETURN_IF_ERROR(lease->Check());
   return lease;
 }
@@ -104,9 +112,14 @@ ColumnLease::~ColumnLease() {
 }
 
 Status ColumnLease::Check() {
-  const Result<std::string> bytes = store_.Get(key_);
+  LEMAN_RETURN_IF_ERROR(ReadOwn());
+  return Ok();
+}
+
+Result<std::string> ColumnLease::ReadOwn() {
+  Result<std::string> bytes = store_.Get(key_);
   const std::optional<Lease> held = bytes.ok() ? Parse(*bytes) : std::nullopt;
-  if (held && held->token == token_) return Ok();
+  if (held && held->token == token_) return bytes;
   if (!bytes.ok() && bytes.error().kind != ErrorKind::kNotFound) return bytes.error();
   return MakeError(ErrorKind::kConflict, "job ", job_id_, " lost its lease on column '", column_, "'",
                    held ? " to job " + held->job_id : std::string(),
@@ -118,10 +131,10 @@ Status ColumnLease::Renew(int64_t every_ns) {
   const int64_t now_ns = clock_.MonotonicNs();
   if (now_ns - renewed_ns_ < every_ns) return Ok();
   renewed_ns_ = now_ns;
-  const Status held = Check();
-  if (!held.ok() && held.error().kind == ErrorKind::kConflict) return held;
+  const Result<std::string> held = ReadOwn();
+  if (!held.ok() && held.error().kind == ErrorKind::kConflict) return held.error();
   // A full disk must not end the job: at worst the lease expires, and the next check says so.
-  if (held.ok()) (void)store_.Put(key_, Render());
+  if (held.ok()) (void)store_.PutIfMatch(key_, Render(), *held);
   return Ok();
 }
 

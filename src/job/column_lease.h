@@ -33,6 +33,7 @@ class ColumnLease {
  private:
   ColumnLease(const BackfillSpec& spec, ObjectStore& store, Clock& clock);
   [[nodiscard]] std::string Render() const;
+  Result<std::string> ReadOwn();  ///< The lease's bytes while it is this job's; see Check.
 
   ObjectStore& store_;
   Clock& clock_;

@@ -1,0 +1,124 @@
+#include "assemble/object_assembly.h"
+
+#include <mutex>
+#include <utility>
+
+#include "assemble/parallel_pieces.h"
+#include "assemble/part_plan.h"
+
+namespace leman {
+namespace {
+
+/// One upload, of which each thread makes parts.
+class Upload {
+ public:
+  Upload(const std::vector<ObjectPart>& parts, const std::vector<CheckpointObject>& checkpoints,
+         const std::string& output_key, ObjectStore& store, PartUploads& uploads, const ObjectAssemblyOptions& options)
+      : parts_(parts),
+        checkpoints_(checkpoints),
+        output_key_(output_key),
+        store_(store),
+        uploads_(uploads),
+        options_(options),
+        tags_(parts.size()) {}
+
+  Result<std::string> Content(const ObjectPart& part) {
+    std::string bytes;
+    bytes.reserve(static_cast<size_t>(part.size_bytes));
+    for (const auto& piece : part.pieces) {
+      if (const auto* literal = std::get_if<std::string>(&piece)) {
+        bytes += *literal;
+        continue;
+      }
+      const auto& range = std::get<CheckpointRange>(piece);
+      LEMAN_ASSIGN_OR_RETURN(const std::string read,
+                             store_.GetRange(checkpoints_[range.checkpoint].key, range.offset, range.length));
+      if (static_cast<int64_t>(read.size()) != range.length) {
+        return MakeError(ErrorKind::kCorrupt, checkpoints_[range.checkpoint].key, " became shorter");
+      }
+      bytes += read;
+    }
+    return bytes;
+  }
+
+  Status Run(int64_t size_bytes) {
+    LEMAN_ASSIGN_OR_RETURN(id_, uploads_.Create(output_key_));
+    Status made = ForEachPiece(parts_.size(), uploads_.any_order() ? options_.threads : 1,
+                               [this]() -> PieceWorker { return [this](size_t part) { return Make(part); }; });
+    if (made.ok()) made = Complete(size_bytes);
+    if (!made.ok()) (void)uploads_.Abort(output_key_, id_);
+    return made;
+  }
+
+  Status Progress(int64_t bytes) {
+    if (options_.cancel != nullptr && *options_.cancel) {
+      return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
+    }
+    const std::lock_guard lock(progress_mutex_);
+    if (options_.on_bytes && bytes > 0) options_.on_bytes(bytes);
+    return Ok();
+  }
+
+ private:
+  Status Make(size_t index) {
+    LEMAN_RETURN_IF_ERROR(Progress(0));
+    const ObjectPart& part = parts_[index];
+    const auto number = static_cast<int64_t>(index) + 1;
+    if (part.copied) {
+      const auto& range = std::get<CheckpointRange>(part.pieces.front());
+      const CheckpointObject& from = checkpoints_[range.checkpoint];
+      LEMAN_ASSIGN_OR_RETURN(tags_[index], uploads_.CopyRange(output_key_, id_, number, from.key, from.info.etag,
+                                                              range.offset, range.length));
+    } else {
+      LEMAN_ASSIGN_OR_RETURN(const std::string bytes, Content(part));
+      LEMAN_ASSIGN_OR_RETURN(tags_[index], uploads_.Upload(output_key_, id_, number, bytes));
+    }
+    return Progress(part.size_bytes);
+  }
+
+  Status Complete(int64_t size_bytes) {
+    Status done = uploads_.Complete(output_key_, id_, tags_);
+    if (done.ok()) return done;
+    // The answer may be lost of what was done: the name is this assembly's own, so its object says so.
+    const Result<ObjectInfo> found = store_.Head(output_key_);
+    if (found.ok() && found->size_bytes == size_bytes) return Ok();
+    return done;
+  }
+
+  const std::vector<ObjectPart>& parts_;
+  const std::vector<CheckpointObject>& checkpoints_;
+  const std::string& output_key_;
+  ObjectStore& store_;
+  PartUploads& uploads_;
+  const ObjectAssemblyOptions& options_;
+  std::string id_;
+  std::vector<std::string> tags_;
+  std::mutex progress_mutex_;
+};
+
+}  // namespace
+
+Result<ObjectAssembly> AssembleToObject(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
+                                        const std::string& output_key, ObjectStore& store, PartUploads& uploads,
+                                        const ObjectAssemblyOptions& options) {
+  std::vector<int64_t> sizes;
+  sizes.reserve(checkpoints.size());
+  for (const CheckpointObject& checkpoint : checkpoints) sizes.push_back(checkpoint.info.size_bytes);
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectPart> parts,
+                         PlanParts(plan, sizes, uploads.copies_ranges(), options.limits));
+  ObjectAssembly assembly;
+  for (const ObjectPart& part : parts) {
+    (part.copied ? assembly.copied_inside_bytes : assembly.uploaded_bytes) += part.size_bytes;
+  }
+  Upload upload(parts, checkpoints, output_key, store, uploads, options);
+  if (parts.size() == 1 && !parts.front().copied) {
+    LEMAN_ASSIGN_OR_RETURN(const std::string bytes, upload.Content(parts.front()));
+    LEMAN_RETURN_IF_ERROR(store.Put(output_key, bytes));
+    LEMAN_RETURN_IF_ERROR(upload.Progress(plan.size_bytes));
+    return assembly;
+  }
+  LEMAN_RETURN_IF_ERROR(upload.Run(plan.size_bytes));
+  return assembly;
+}
+
+}  // namespace leman

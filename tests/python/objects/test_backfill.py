@@ -1,0 +1,113 @@
+"""Backfills of tables on S3, with pylance as the reader."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+
+import lance
+import pyarrow as pa
+import pytest
+
+import leman
+
+from .s3_server import SECRET_KEY, Proxy, S3Server
+
+
+@leman.udf(data_type=pa.int64())
+def plus_one(x: int) -> int:
+    return x + 1
+
+
+def _read(db: leman.Connection, name: str, options: dict[str, str]) -> dict[str, list[object]]:
+    return lance.dataset(db.table_uri(name), storage_options=options).to_table().to_pydict()
+
+
+def _numbers(db: leman.Connection, rows: int = 1000, rows_per_file: int = 250) -> leman.Table:
+    table = db.create_table(
+        "numbers", pa.table({"x": pa.array(range(rows), pa.int64())}), max_rows_per_file=rows_per_file
+    )
+    table.add_columns({"y": plus_one})
+    return table
+
+
+def test_a_column_is_filled_and_a_second_run_has_nothing_to_do(db, options, server: S3Server) -> None:
+    table = _numbers(db)
+    result = table.backfill("y", concurrency=2)
+    assert result.status == "DONE"
+    assert result.rows_computed == 1000
+    read = _read(db, "numbers", options)
+    assert read["y"] == [x + 1 for x in read["x"]]
+    again = table.backfill("y", concurrency=2)
+    assert again.rows_computed == 0
+    assert [job.status for job in db.list_jobs("numbers")] == ["DONE", "DONE"]
+    left = [p for p in server.objects.rglob("*") if p.is_file() and "/_leman/" in str(p)]
+    assert {p.parent.name for p in left} <= {"jobs", "udfs"}
+
+
+def test_no_secret_is_written_or_shown(db, server: S3Server) -> None:
+    table = _numbers(db)
+    result = table.backfill("y", concurrency=1)
+    assert SECRET_KEY not in repr(db) + repr(table) + repr(result) + str(result.as_dict())
+    prefix = server.objects / db.uri.rpartition("/")[2]
+    files = [path for path in prefix.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if SECRET_KEY.encode() in path.read_bytes()]
+    wrong = {**db.storage_options, "aws_access_key_id": "somebody-else"}
+    with pytest.raises(Exception) as refused:
+        leman.connect(db.uri, storage_options=wrong).open_table("numbers").backfill("y")
+    assert SECRET_KEY not in str(refused.value)
+
+
+def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(db, options, proxy: Proxy) -> None:
+    @leman.udf(data_type=pa.binary())
+    def payload(x: int) -> bytes:
+        return random.Random(x).randbytes(512 << 10)
+
+    rows = 60
+    table = db.create_table("blobs", pa.table({"x": pa.array(range(rows), pa.int64())}))
+    table.add_columns({"y": payload})
+    proxy.reset()
+    result = table.backfill("y", concurrency=2, checkpoint_size=20)
+    assert result.status == "DONE"
+    assert result.metrics["fragments_stitched"] == 1
+    parts = [path for method, path in proxy.requests if method == "PUT" and "partNumber" in path and "leman-" in path]
+    assert len(parts) >= 4
+    for x, y in zip(*_read(db, "blobs", options).values(), strict=True):
+        assert y == random.Random(x).randbytes(512 << 10)
+
+
+def test_skipped_rows_are_recorded_and_found(db) -> None:
+    @leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())
+    def picky(x: int) -> int:
+        if x == 7:
+            raise ValueError("not seven")
+        return x
+
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(20), pa.int64())}))
+    table.add_columns({"y": picky})
+    assert table.backfill("y", concurrency=1).rows_skipped == 1
+    assert [error.row for error in table.get_errors()] == [7]
+
+
+def test_a_failed_run_is_resumed(db, options, tmp_path: pathlib.Path) -> None:
+    flag = tmp_path / "broken"
+    flag.touch()
+
+    path = str(flag)
+
+    @leman.udf(data_type=pa.int64())
+    def fragile(x: int) -> int:
+        if x == 999 and pathlib.Path(path).exists():
+            raise ValueError("broken")
+        return x * 2
+
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(1000), pa.int64())}), max_rows_per_file=500)
+    table.add_columns({"y": fragile})
+    with pytest.raises(leman.UserFunctionError):
+        table.backfill("y", concurrency=1, checkpoint_size=100)
+    flag.unlink()
+    result = table.backfill("y", concurrency=1, checkpoint_size=100)
+    assert 0 < result.rows_computed < 1000
+    read = _read(db, "numbers", options)
+    assert read["y"] == [2 * x for x in read["x"]]

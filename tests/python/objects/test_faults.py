@@ -1,0 +1,125 @@
+"""Faults of an object store: every one has a clear outcome, and nothing that was computed is lost."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import random
+import threading
+import time
+
+import lance
+import pyarrow as pa
+import pytest
+
+import leman
+from leman.lance_cleanup import clean_table
+from leman.object_door import open_door
+
+from .s3_server import SECRET_KEY, Proxy, S3Server
+
+_VALUE_BYTES = 512 << 10
+
+
+@leman.udf(data_type=pa.binary())
+def payload(x: int) -> bytes:
+    return random.Random(x).randbytes(_VALUE_BYTES)
+
+
+def _blobs(db: leman.Connection, rows: int = 60) -> leman.Table:
+    table = db.create_table("blobs", pa.table({"x": pa.array(range(rows), pa.int64())}))
+    table.add_columns({"y": payload})
+    return table
+
+
+def _check(db: leman.Connection, options: dict[str, str]) -> None:
+    read = lance.dataset(db.table_uri("blobs"), storage_options=options).to_table().to_pydict()
+    assert read["y"] == [random.Random(x).randbytes(_VALUE_BYTES) for x in read["x"]]
+
+
+def test_a_storm_of_503_is_waited_out(db, options, proxy: Proxy) -> None:
+    table = _blobs(db)
+    turn = itertools.count()
+    proxy.fault = lambda method, path: 503 if next(turn) % 3 == 0 else None
+    proxy.reset()
+    result = table.backfill("y", concurrency=2, checkpoint_size=20)
+    assert result.status == "DONE"
+    assert proxy.faults > 10
+    proxy.fault = lambda method, path: None
+    _check(db, options)
+
+
+def test_a_slow_server_only_takes_longer(db, options, proxy: Proxy) -> None:
+    table = _blobs(db)
+    proxy.fault = lambda method, path: 0.03
+    assert table.backfill("y", concurrency=2, checkpoint_size=20).status == "DONE"
+    proxy.fault = lambda method, path: None
+    _check(db, options)
+
+
+def test_expired_credentials_end_the_job_clearly_and_it_resumes_with_new_ones(db, options, proxy: Proxy) -> None:
+    table = _blobs(db)
+
+    def expire_in_assembly(method: str, path: str) -> int | None:
+        return 403 if expired.is_set() or (method == "PUT" and "partNumber" in path and "/data/" in path) else None
+
+    expired = threading.Event()
+    proxy.fault = expire_in_assembly
+    with pytest.raises(leman.JobFailedError, match="credentials") as failed:
+        table.backfill("y", concurrency=2, checkpoint_size=20)
+    assert SECRET_KEY not in str(failed.value)
+    proxy.fault = lambda method, path: None
+    result = table.backfill("y", concurrency=2, checkpoint_size=20)
+    assert result.rows_computed == 0
+    assert result.metrics["rows_reused"] == 60 or result.rows_total == 60
+    _check(db, options)
+
+
+def test_a_server_killed_in_an_upload_and_started_again_is_waited_for(
+    db, options, proxy: Proxy, server: S3Server
+) -> None:
+    table = _blobs(db)
+    killed = threading.Event()
+
+    def kill_once(method: str, path: str) -> None:
+        if method == "PUT" and "partNumber" in path and "/data/" in path and not killed.is_set():
+            killed.set()
+            server.kill()
+            threading.Timer(1.0, server.start).start()
+
+    proxy.fault = kill_once
+    assert table.backfill("y", concurrency=2, checkpoint_size=20).status == "DONE"
+    assert killed.is_set()
+    _check(db, options)
+
+
+def test_a_server_that_stays_away_fails_the_job_which_resumes_and_leaves_no_upload(
+    options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path
+) -> None:
+    impatient = {**options, "client_retry_timeout": "1", "client_max_retries": "1"}
+    db = leman.connect(f"s3://bucket/{tmp_path.name}", storage_options=impatient)
+    table = _blobs(db)
+    gone = threading.Event()
+
+    def go(method: str, path: str) -> None:
+        if method == "PUT" and "partNumber" in path and "/data/" in path and not gone.is_set():
+            gone.set()
+            server.kill()
+
+    proxy.fault = go
+    with pytest.raises(leman.JobFailedError):
+        table.backfill("y", concurrency=2, checkpoint_size=20)
+    proxy.fault = lambda method, path: None
+    server.start()
+    # The lease of the job that could not say goodbye is of this very process, which lives: it expires by itself.
+    door = open_door(db.table_uri("blobs"), options)
+    for name, _, _ in door.entries("_leman/leases"):
+        door.delete(f"_leman/leases/{name}")
+    assert door.pending_uploads("data")
+    result = leman.connect(db.uri, storage_options=options).open_table("blobs").backfill("y", checkpoint_size=20)
+    assert result.rows_computed == 0
+    _check(db, options)
+    time.sleep(1.1)  # S3's times are of whole seconds.
+    clean_table(db.table_uri("blobs"), options, grace_s=0.0)
+    assert not door.pending_uploads("data")
+    _check(db, options)
