@@ -71,7 +71,7 @@ def test_expired_credentials_end_the_job_clearly_and_it_resumes_with_new_ones(db
     proxy.fault = lambda method, path: None
     result = table.backfill("y", concurrency=2, checkpoint_size=20)
     assert result.rows_computed == 0
-    assert result.metrics["rows_reused"] == 60 or result.rows_total == 60
+    assert result.rows_total == 60
     _check(db, options)
 
 
@@ -119,6 +119,11 @@ def test_a_server_that_stays_away_fails_the_job_which_resumes_and_leaves_no_uplo
     result = leman.connect(db.uri, storage_options=options).open_table("blobs").backfill("y", checkpoint_size=20)
     assert result.rows_computed == 0
     _check(db, options)
+    # Its record says that it runs, and its process is this one: what it may need stays until it is known to be over.
+    clean_table(db.table_uri("blobs"), options, grace_s=0.0)
+    assert door.pending_uploads("data")
+    (running,) = db.list_jobs("blobs", status="RUNNING")
+    door.delete(f"_leman/jobs/{running.job_id}.json")
     time.sleep(1.1)  # S3's times are of whole seconds.
     clean_table(db.table_uri("blobs"), options, grace_s=0.0)
     assert not door.pending_uploads("data")
