@@ -131,7 +131,8 @@ class ObjectDoor:
             if bytes(found.bytes()) != expected:
                 raise HostError("conflict", f"replace {key}: it was changed meanwhile")
             version = {"e_tag": meta.get("e_tag"), "version": meta.get("version")}
-            obstore.put(self._store, key, content, mode={name: tag for name, tag in version.items() if tag})
+            mode: Any = {name: tag for name, tag in version.items() if tag}
+            obstore.put(self._store, key, content, mode=mode)
 
         self._call(f"replace {key}", swap)
 
