@@ -84,7 +84,7 @@ class WatchedThreads {
   WatchedThreads(ClientChannel& channel, WorkerHost& host, Clock& clock)
       : channel_(channel), host_(host), clock_(clock) {}
 
-  void Add(std::shared_ptr<WatchedCalls> calls, size_t thread) {
+  void Add(const std::shared_ptr<WatchedCalls>& calls, size_t thread) {
     if (calls == nullptr) return;
     const std::lock_guard lock(mutex_);
     threads_[thread].calls = calls;

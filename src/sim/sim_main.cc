@@ -14,7 +14,6 @@
 namespace {
 
 using leman::sim::RunSeed;
-using leman::sim::SimOptions;
 using leman::sim::SimReport;
 using leman::sim::SimTally;
 using leman::sim::StackPool;

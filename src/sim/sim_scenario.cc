@@ -188,9 +188,9 @@ class Scenario {
     }
     for (const auto& [key, object] : world_.objects) {
       if (!key.starts_with("_leman/leases/")) continue;
-      const bool alive = std::any_of(drivers_.begin(), drivers_.end(), [&](const auto& driver) {
-        return !Ended(*driver) && !driver->dead &&
-               object.bytes.find("\"" + driver->spec.job_id + "\"") != std::string::npos;
+      const std::string& bytes = object.bytes;
+      const bool alive = std::any_of(drivers_.begin(), drivers_.end(), [this, &bytes](const auto& driver) {
+        return !Ended(*driver) && !driver->dead && bytes.find("\"" + driver->spec.job_id + "\"") != std::string::npos;
       });
       inputs.leases.push_back({key, object.bytes, alive});
     }
