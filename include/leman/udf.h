@@ -294,7 +294,7 @@ class BatchCaller {
       } catch (const std::bad_alloc&) {
         throw;
       } catch (...) {
-        // Only a batch of one row says which row is to blame: the engine halves larger ones.
+        // Only a batch of one row says which row is to blame; a larger one fails whole.
         const std::string message = InFlight();
         const bool single = inputs.length == 1;
         const bool asks = single && batch->on_row_error != nullptr;
