@@ -324,16 +324,16 @@ def test_a_file_that_cannot_be_removed_is_an_error_and_the_others_go(
     folder = f"_leman/checkpoints/{'a' * 32}"
     stuck = put(beside.root, f"{folder}/0-0123456789abcdef-0-10.lance")
     other = put(beside.root, f"{folder}/0-0123456789abcdef-10-20.lance")
-    list_files = lance_cleanup._list_files
+    list_files = lance_cleanup._Folder.list_files
 
-    def list_and_replace(root: pathlib.Path) -> object:
-        listing = list_files(root)
+    def list_and_replace(place: lance_cleanup._Folder) -> object:
+        listing = list_files(place)
         # Not even root can unlink a folder.
-        (root / stuck).unlink()
-        (root / stuck).mkdir()
+        (beside.root / stuck).unlink()
+        (beside.root / stuck).mkdir()
         return listing
 
-    monkeypatch.setattr(lance_cleanup, "_list_files", list_and_replace)
+    monkeypatch.setattr(lance_cleanup._Folder, "list_files", list_and_replace)
     with pytest.raises(OSError, match=r"1 leftover file\(s\) were removed, and 1 could not be"):
         clean(db.table_uri("numbers"))
     assert not (beside.root / other).exists()

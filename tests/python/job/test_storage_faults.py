@@ -97,7 +97,9 @@ def test_a_damaged_checkpoint_is_found_and_its_rows_are_computed_again(
     assert column(numbers, "y") == [x * 10 for x in range(1000)]
     assert calls.count < 1000
     events = [event["message"] for event in numbers.connection.get_job(result).events]
-    assert any("is damaged: its checksum" in event and victim.name in event for event in events)
+    # A file without a byte is told by its size, before anybody computes a checksum.
+    found = "too short for a Lance file" if damage == "empty" else "is damaged: its checksum"
+    assert any(found in event and victim.name in event for event in events), events
 
 
 def test_many_checkpoints_of_another_version_do_not_matter_and_are_cleaned(numbers: leman.Table) -> None:
