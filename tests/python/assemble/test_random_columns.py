@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+from assemble_tool import AssembleError, Engine, find_tool
 from columns import read_file, write_file
-from conftest import AssembleError, Engine, find_tool
 from lance.file import LanceFileReader
 
 CASES = int(os.environ.get("LEMAN_RANDOM_CASES", "10000"))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from assemble_tool import AssembleError, Engine
 from columns import KINDS, Kind, read_file, replace_column, schema_of, values_of, write_file
-from conftest import AssembleError, Engine
 
 VERSIONS = ("2.0", "2.1", "2.2")
 SIZES = (1, 7, 1000)
