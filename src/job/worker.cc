@@ -163,18 +163,6 @@ class TaskReporter final : public TaskObserver {
   int32_t attempt_;
 };
 
-CutOptions CutOf(const SetupMessage& setup) {
-  CutOptions cut;
-  cut.batch_rows = setup.batch_rows;
-  cut.batch_rows_fixed = setup.batch_rows_fixed;
-  cut.first_call_rows = setup.first_call_rows;
-  cut.rows_in_flight = setup.rows_in_flight;
-  cut.checkpoint_rows = setup.checkpoint_rows;
-  cut.min_checkpoint_rows = setup.min_checkpoint_rows;
-  cut.max_checkpoint_rows = setup.max_checkpoint_rows;
-  return cut;
-}
-
 // One thread: takes tasks and runs them until the inbox closes.
 void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, ClientChannel& channel, TaskInbox& inbox,
               Clock& clock, WatchedThreads& watched) {
@@ -286,6 +274,18 @@ Result<SetupMessage> ShakeHands(ClientChannel& channel, HelloMessage hello) {
 }
 
 }  // namespace
+
+CutOptions CutOf(const SetupMessage& setup) {
+  CutOptions cut;
+  cut.batch_rows = setup.batch_rows;
+  cut.batch_rows_fixed = setup.batch_rows_fixed;
+  cut.first_call_rows = setup.first_call_rows;
+  cut.rows_in_flight = setup.rows_in_flight;
+  cut.checkpoint_rows = setup.checkpoint_rows;
+  cut.min_checkpoint_rows = setup.min_checkpoint_rows;
+  cut.max_checkpoint_rows = setup.max_checkpoint_rows;
+  return cut;
+}
 
 Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello) {
   ClientChannel channel(fd);

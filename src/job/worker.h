@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "apply/batch_cutter.h"
 #include "apply/call_slot.h"
 #include "apply/udf.h"
 #include "base/clock.h"
@@ -55,5 +56,8 @@ class WorkerHost {
 /// Serves the coordinator at the other end of `fd` (taken over) until it says stop or is gone. `hello` is said first;
 /// its protocol and process are filled in here.
 Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello = {});
+
+/// How a worker with this set-up cuts its calls and checkpoints.
+CutOptions CutOf(const SetupMessage& setup);
 
 }  // namespace leman

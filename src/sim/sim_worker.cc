@@ -8,6 +8,7 @@
 #include <array>
 #include <utility>
 
+#include "job/worker.h"
 #include "sim/sim_driver.h"
 #include "table/testing/int64_array.h"
 
@@ -81,18 +82,6 @@ class MergerPort final : public ArrayMerger {
     return MakeInt64Array(values);
   }
 };
-
-CutOptions CutOf(const SetupMessage& setup) {
-  CutOptions cut;
-  cut.batch_rows = setup.batch_rows;
-  cut.batch_rows_fixed = setup.batch_rows_fixed;
-  cut.first_call_rows = setup.first_call_rows;
-  cut.rows_in_flight = setup.rows_in_flight;
-  cut.checkpoint_rows = setup.checkpoint_rows;
-  cut.min_checkpoint_rows = setup.min_checkpoint_rows;
-  cut.max_checkpoint_rows = setup.max_checkpoint_rows;
-  return cut;
-}
 
 }  // namespace
 
