@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <map>
-
-#include "base/crc32c.h"
+#include <optional>
 
 namespace leman {
 namespace {
@@ -37,19 +36,9 @@ std::string CheckpointStore::TemporaryKey(const std::string& writer, int64_t ser
   return folder_ + "/" + std::string(kTemporaryPrefix) + writer + "-" + std::to_string(serial);
 }
 
-Result<uint32_t> CheckpointStore::ChecksumOf(const std::string& key, int64_t size_bytes) {
-  constexpr int64_t kPieceBytes = 4 << 20;
-  uint32_t crc = 0;
-  for (int64_t at = 0; at < size_bytes; at += kPieceBytes) {
-    LEMAN_ASSIGN_OR_RETURN(const std::string piece, store_.GetRange(key, at, std::min(kPieceBytes, size_bytes - at)));
-    crc = Crc32c(piece.data(), piece.size(), crc);
-  }
-  return crc;
-}
-
 Result<std::string> CheckpointStore::Publish(const std::string& temporary_key, const RowRange& range,
                                              const std::string& fragment_key, int64_t size_bytes) {
-  LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(temporary_key, size_bytes));
+  LEMAN_ASSIGN_OR_RETURN(const std::optional<uint32_t> crc, store_.Checksum(temporary_key, size_bytes));
   const std::string name = CheckpointFileName(range, fragment_key, crc);
   LEMAN_RETURN_IF_ERROR(store_.Rename(temporary_key, KeyOf(name)));
   return name;
@@ -58,8 +47,8 @@ Result<std::string> CheckpointStore::Publish(const std::string& temporary_key, c
 Status CheckpointStore::Verify(const std::string& key, int64_t size_bytes) {
   const auto name = ParseCheckpointFileName(key.substr(key.rfind('/') + 1));
   if (!name || !name->crc) return Ok();
-  LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOf(key, size_bytes));
-  if (crc == *name->crc) return Ok();
+  LEMAN_ASSIGN_OR_RETURN(const std::optional<uint32_t> crc, store_.Checksum(key, size_bytes));
+  if (!crc || *crc == *name->crc) return Ok();
   return MakeError(ErrorKind::kCorrupt, "checkpoint ", key, " is damaged: its checksum is not the one of its name");
 }
 

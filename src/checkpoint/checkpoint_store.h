@@ -48,8 +48,6 @@ class CheckpointStore {
   Result<int64_t> RemoveTemporaries(const std::string& writers);
 
  private:
-  Result<uint32_t> ChecksumOf(const std::string& key, int64_t size_bytes);
-
   ObjectStore& store_;
   std::string folder_;
 };

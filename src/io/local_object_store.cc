@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+
+#include "base/crc32c.h"
 
 namespace leman {
 namespace {
@@ -35,6 +38,18 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return PosixError("write", path, errno);
     bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return Ok();
+}
+
+Status ReadAll(int fd, char* bytes, size_t size, int64_t offset, const std::string& path) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(fd, bytes + done, size - done, static_cast<off_t>(offset + int64_t(done)));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return PosixError("read", path, errno);
+    if (n == 0) return MakeError(ErrorKind::kCorrupt, "read ", path, ": it is shorter than it should be");
+    done += static_cast<size_t>(n);
   }
   return Ok();
 }
@@ -102,16 +117,25 @@ Result<std::string> LocalObjectStore::GetRange(const std::string& key, int64_t o
                      static_cast<int64_t>(info.st_size), " bytes");
   }
   std::string bytes(static_cast<size_t>(size_bytes), '\0');
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t n =
-        ::pread(file.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + int64_t(done)));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return PosixError("read", path, errno);
-    if (n == 0) return MakeError(ErrorKind::kCorrupt, "read ", path, ": it became shorter while being read");
-    done += static_cast<size_t>(n);
-  }
+  LEMAN_RETURN_IF_ERROR(ReadAll(file.get(), bytes.data(), bytes.size(), offset, path));
   return bytes;
+}
+
+Result<std::optional<uint32_t>> LocalObjectStore::Checksum(const std::string& key, int64_t size_bytes) {
+  constexpr size_t kPieceBytes = 128 << 10;
+  LEMAN_RETURN_IF_ERROR(ValidateKey(key));
+  const std::string path = PathOf(key);
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return PosixError("open", path, errno);
+  std::vector<char> piece(std::min(kPieceBytes, static_cast<size_t>(size_bytes)));
+  uint32_t crc = 0;
+  for (int64_t at = 0; at < size_bytes;) {
+    const size_t n = std::min(piece.size(), static_cast<size_t>(size_bytes - at));
+    LEMAN_RETURN_IF_ERROR(ReadAll(file.get(), piece.data(), n, at, path));
+    crc = Crc32c(piece.data(), n, crc);
+    at += static_cast<int64_t>(n);
+  }
+  return std::optional(crc);
 }
 
 Result<std::string> LocalObjectStore::WriteTemporary(const std::string& path, std::string_view bytes) {

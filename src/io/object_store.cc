@@ -1,5 +1,9 @@
 #include "io/object_store.h"
 
+#include <algorithm>
+
+#include "base/crc32c.h"
+
 namespace leman {
 
 Status ValidateKey(const std::string& key) {
@@ -25,6 +29,16 @@ Status ObjectStore::PutIfMatch(const std::string& key, std::string_view bytes, c
 Result<ObjectInfo> ObjectStore::Head(const std::string& key) {
   LEMAN_ASSIGN_OR_RETURN(const std::string bytes, Get(key));
   return ObjectInfo{static_cast<int64_t>(bytes.size()), ""};
+}
+
+Result<std::optional<uint32_t>> ObjectStore::Checksum(const std::string& key, int64_t size_bytes) {
+  constexpr int64_t kPieceBytes = 4 << 20;
+  uint32_t crc = 0;
+  for (int64_t at = 0; at < size_bytes; at += kPieceBytes) {
+    LEMAN_ASSIGN_OR_RETURN(const std::string piece, GetRange(key, at, std::min(kPieceBytes, size_bytes - at)));
+    crc = Crc32c(piece.data(), piece.size(), crc);
+  }
+  return std::optional(crc);
 }
 
 }  // namespace leman

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ class ObjectStore {
   virtual Status PutIfMatch(const std::string& key, std::string_view bytes, const std::string& expected);
   /// What is known of an object without reading it; the default reads it.
   virtual Result<ObjectInfo> Head(const std::string& key);
+  /// CRC-32C of the first `size_bytes` of an object, its content read to tell it; nothing where the store itself keeps
+  /// and checks a sum of each object. The default reads it piece by piece.
+  virtual Result<std::optional<uint32_t>> Checksum(const std::string& key, int64_t size_bytes);
   /// Objects directly in `folder`; a folder that does not exist is empty. No order is promised.
   virtual Result<std::vector<ObjectMeta>> List(const std::string& folder) = 0;
   virtual Status Copy(const std::string& from, const std::string& to) = 0;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/crc32c.h"
 #include "io/local_object_store.h"
 #include "io/memory_object_store.h"
 
@@ -49,6 +50,19 @@ TEST_P(ObjectStoreContract, RangesOutsideTheObjectAreCorruption) {
   ASSERT_TRUE(store_->Put("x", "12345").ok());
   EXPECT_EQ(store_->GetRange("x", 3, 3).error().kind, ErrorKind::kCorrupt);
   EXPECT_EQ(store_->GetRange("x", -1, 2).error().kind, ErrorKind::kCorrupt);
+}
+
+TEST_P(ObjectStoreContract, ChecksumsAreOfTheFirstBytes) {
+  std::string bytes(300'001, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + i / 256);
+  ASSERT_TRUE(store_->Put("d/sum", bytes).ok());
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{128 << 10}, bytes.size()}) {
+    const auto sum = store_->Checksum("d/sum", static_cast<int64_t>(size));
+    ASSERT_TRUE(sum.ok()) << sum.error().message;
+    EXPECT_EQ(*sum, Crc32c(bytes.data(), size)) << size;
+  }
+  EXPECT_EQ(store_->Checksum("d/sum", int64_t(bytes.size()) + 1).error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(store_->Checksum("none", 1).error().kind, ErrorKind::kNotFound);
 }
 
 TEST_P(ObjectStoreContract, PutIfAbsentNeverReplaces) {
