@@ -14,7 +14,7 @@ import measure
 import workloads
 
 # "<fragment>-<16 hex digits>-<start row>-<end row>.lance": docs/formats/identity.md.
-_CHECKPOINT = re.compile(r"(\d+)-[0-9a-f]{16}-(\d+)-(\d+)\.lance")
+_CHECKPOINT = re.compile(r"(\d+)-[0-9a-f]{16}-(\d+)-(\d+)(?:-[0-9a-f]{8})?\.lance")
 
 
 @dataclasses.dataclass
@@ -75,6 +75,9 @@ def kill_and_resume(command: list[str], table: Path, environment: dict[str, str]
     measure.end_leftovers()
     before = _calls(calls_file)
     acknowledged = _checkpointed(table) if checkpoints else None
+
+    if checkpoints and not acknowledged:
+        raise RuntimeError("no checkpoint was found after the kill: what was computed again cannot be told")
 
     started = time.time()
     second = measure.run(command, environment=environment)
