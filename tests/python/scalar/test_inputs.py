@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -154,3 +155,46 @@ def test_the_input_outlives_the_batch(calls):
     calls.ok(kept.append, pa.record_batch({"x": pa.array(["a" * 50, "b"])}), pa.int8())
     gc.collect()
     assert kept == ["a" * 50, "b"]
+
+
+TEXTS = [f"{'word ' * (i % 9)}{i:08d}" for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_a_text_that_the_function_let_go_may_be_filled_again_and_one_that_it_kept_is_not(calls, kind):
+    texts = [*TEXTS, "ä" * 20, None, "", "short", "x" * 700, *reversed(TEXTS), "ß" + "x" * 40, *TEXTS[:5]]
+    kept: dict[str | None, int] = {}
+
+    def keep_some(x):
+        if x is not None and hash(x) % 3 == 0:
+            kept[x] = kept.get(x, 0) + 1
+        return f"{x}|{hash(x) == hash(str(x)[:] if x is None else ''.join(list(x)))}"
+
+    made = calls.ok(keep_some, pa.record_batch({"x": pa.array(texts, kind)}), pa.string())
+    assert [value.rpartition("|")[0] for value in made.to_pylist()] == [str(x) for x in texts]
+    assert all(value.endswith("True") for value, x in zip(made.to_pylist(), texts, strict=True) if x is not None)
+    assert sum(kept.values()) == sum(1 for x in texts if x is not None and hash(x) % 3 == 0)
+    assert set(kept) <= set(texts)
+
+
+@pytest.mark.parametrize("keep", [sys.intern, lambda x: x, lambda x: x[:], lambda x: (x,), lambda x: lambda: x])
+def test_every_way_to_keep_a_text(calls, keep):
+    kept = []
+    calls.ok(lambda x: kept.append(keep(x)) or len(x), pa.record_batch({"x": TEXTS}), pa.int64())
+    found = [k() if callable(k) else k[0] if isinstance(k, tuple) else k for k in kept]
+    assert found == TEXTS
+
+
+def test_interned_texts_stay_as_they_are_when_only_the_interpreter_knows_them(calls):
+    calls.ok(lambda x: len(sys.intern(x)), pa.record_batch({"x": TEXTS}), pa.int64())
+    assert [sys.intern("".join(list(x))) for x in TEXTS] == TEXTS
+    assert calls.seen(pa.array(TEXTS)) == TEXTS
+
+
+def test_the_same_text_as_result(calls):
+    batch = pa.record_batch({"x": TEXTS, "y": TEXTS[::-1]})
+    assert calls.ok(lambda x, y: x if len(x) > len(y) else y, batch, pa.string()).to_pylist() == [
+        x if len(x) > len(y) else y for x, y in zip(TEXTS, TEXTS[::-1], strict=True)
+    ]
