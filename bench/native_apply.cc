@@ -19,8 +19,7 @@ constexpr int kRuns = 7;
 leman::OwnedArray BatchOf(std::vector<int64_t>& values) {
   auto column = std::make_unique<leman::udf::ArrayOwner>();
   column->buffers.resize(2);
-  column->buffers[1].assign(reinterpret_cast<uint8_t*>(values.data()),
-                            reinterpret_cast<uint8_t*>(values.data() + values.size()));
+  column->buffers[1].Append(values.data(), values.size() * sizeof(int64_t));
   auto owner = std::make_unique<leman::udf::ArrayOwner>();
   owner->buffers.emplace_back();
   owner->children.resize(1);

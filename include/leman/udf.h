@@ -7,7 +7,8 @@
 // Arguments: bool, integers, float, double, std::string_view, leman::udf::Bytes, std::span<const T> for lists of
 // numbers, and std::optional of these. A row in which an argument that is no std::optional is null is null, without a
 // call. Results: bool, numbers, std::string, leman::udf::OwnedBytes, std::vector<T>, std::array<T, N> (a fixed-size
-// list), std::tuple (a struct; leman::udf::Field names its members), and std::optional of these.
+// list), std::tuple (a struct; leman::udf::Field names its members), std::optional of these, and leman::udf::Written, a
+// text that is written where it stays.
 //
 // What a function throws fails the row, which meets the job's on_error. Nothing else is needed: link nothing, build
 // with -std=c++20 -shared -fPIC. The ABI beneath is docs/formats/native_udf_abi.md.
@@ -277,6 +278,9 @@ struct RowCallerOf<R, std::tuple<A...>> {
 };
 
 /// Calls a function of whole columns, which returns one value a row.
+///
+/// Where it throws and the job has an on_error, the batch is halved down to the row that is to blame; without one, the
+/// batch has failed.
 template <typename R, typename... A>
 class BatchCaller {
  public:
@@ -286,50 +290,87 @@ class BatchCaller {
 
   template <typename F>
   static int Apply(F& function, const ArrowSchema& schema, LemanUdfBatch* batch, LemanUdfError* error) {
-    const ArrowArray& inputs = *batch->inputs;
-    const auto columns = RowCaller<R, A...>::Open(schema, inputs, std::index_sequence_for<A...>{});
-    while (true) {
-      try {
-        return Write(std::apply([&](const auto&... column) { return function(column...); }, columns), batch);
-      } catch (const std::bad_alloc&) {
-        throw;
-      } catch (...) {
-        // Only a batch of one row says which row is to blame; a larger one fails whole.
-        const std::string message = InFlight();
-        const bool single = inputs.length == 1;
-        const bool asks = single && batch->on_row_error != nullptr;
-        const int action = asks ? batch->on_row_error(batch->context, 0, message.c_str()) : LEMAN_ROW_FAIL;
-        if (action == LEMAN_ROW_RETRY) continue;
-        if (action == LEMAN_ROW_NULL) {
-          Results<R> results(1);
-          results.SetNull(0);
-          results.Finish(1, batch->output);
-          return LEMAN_UDF_OK;
-        }
-        SetError(error, single ? 0 : -1, message.c_str());
-        return LEMAN_UDF_ROW_FAILED;
-      }
-    }
+    const int64_t rows = batch->inputs->length;
+    Call<F> call{function, schema, *batch, error, Results<R>(rows)};
+    const int code = call.Rows(0, rows);
+    if (code == LEMAN_UDF_OK) call.results.Finish(rows, batch->output);
+    return code;
   }
 
  private:
-  static int Write(const std::vector<R>& values, LemanUdfBatch* batch) {
-    const int64_t rows = batch->inputs->length;
-    if (static_cast<int64_t>(values.size()) != rows) {
-      throw std::length_error("returned " + std::to_string(values.size()) + " values for a batch of " +
-                              std::to_string(rows) + " rows");
-    }
-    Results<R> results(rows);
-    for (int64_t row = 0; row < rows; ++row) {
-      if (batch->selected != nullptr && batch->selected[row] == 0) {
-        results.SetNull(row);
-      } else {
-        results.Set(row, values[static_cast<size_t>(row)]);
+  template <typename F>
+  struct Call {
+    F& function;
+    const ArrowSchema& schema;
+    const LemanUdfBatch& batch;
+    LemanUdfError* error;
+    Results<R> results;
+
+    // The results of `count` rows from `first` on, in row order.
+    int Rows(int64_t first, int64_t count) {
+      if (!AnySelected(first, count)) {
+        for (int64_t row = first; row < first + count; ++row) results.SetNull(row);
+        return LEMAN_UDF_OK;
+      }
+      while (true) {
+        std::vector<R> values;
+        std::string message;
+        bool failed = false;
+        try {
+          values = Values(first, count, std::index_sequence_for<A...>{});
+        } catch (const std::bad_alloc&) {
+          throw;
+        } catch (...) {
+          failed = true;
+          message = InFlight();
+        }
+        if (!failed) return Write(values, first, count);
+        const bool asks = batch.on_row_error != nullptr;
+        if (asks && count > 1) {
+          const int code = Rows(first, count / 2);
+          return code == LEMAN_UDF_OK ? Rows(first + count / 2, count - count / 2) : code;
+        }
+        const int action = asks ? batch.on_row_error(batch.context, first, message.c_str()) : LEMAN_ROW_FAIL;
+        if (action == LEMAN_ROW_RETRY) continue;
+        if (action == LEMAN_ROW_NULL) {
+          results.SetNull(first);
+          return LEMAN_UDF_OK;
+        }
+        SetError(error, count == 1 ? first : -1, message.c_str());
+        return LEMAN_UDF_ROW_FAILED;
       }
     }
-    results.Finish(rows, batch->output);
-    return LEMAN_UDF_OK;
-  }
+
+   private:
+    template <size_t... I>
+    std::vector<R> Values(int64_t first, int64_t count, std::index_sequence<I...>) {
+      const ArrowArray& inputs = *batch.inputs;
+      return function(Column<A>(*inputs.children[I], *schema.children[I], inputs.offset + first, count)...);
+    }
+    [[nodiscard]] bool IsSelected(int64_t row) const { return batch.selected == nullptr || batch.selected[row] != 0; }
+    [[nodiscard]] bool AnySelected(int64_t first, int64_t count) const {
+      bool any = count == 0;
+      for (int64_t row = first; row < first + count && !any; ++row) any = IsSelected(row);
+      return any;
+    }
+    int Write(const std::vector<R>& values, int64_t first, int64_t count) {
+      if (static_cast<int64_t>(values.size()) != count) {  // a defect of the function, whatever its rows are
+        SetError(
+            error, -1,
+            ("returned " + std::to_string(values.size()) + " values for a batch of " + std::to_string(count) + " rows")
+                .c_str());
+        return LEMAN_UDF_ROW_FAILED;
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        if (IsSelected(first + i)) {
+          results.Set(first + i, values[static_cast<size_t>(i)]);
+        } else {
+          results.SetNull(first + i);
+        }
+      }
+      return LEMAN_UDF_OK;
+    }
+  };
 };
 
 template <typename R, typename Arguments>
@@ -440,7 +481,8 @@ extern "C" __attribute__((visibility("default"), used)) inline const LemanUdfLib
   LEMAN_UDF_LAMBDA_(name, __VA_ARGS__) \
   LEMAN_UDF_REGISTER_(name, RowCallerOf, LEMAN_UDF_SHARED_STATE)
 
-/// A function of whole columns: a lambda of leman::udf::Column<T>s that returns a std::vector with one value a row.
+/// A function of whole columns: a lambda of leman::udf::Column<T>s that returns a std::vector with one value a row. It
+/// is called with fewer rows, down to one, where it throws and the job has an on_error.
 #define LEMAN_UDF_BATCH(name, ...)     \
   LEMAN_UDF_LAMBDA_(name, __VA_ARGS__) \
   LEMAN_UDF_REGISTER_(name, BatchCallerOf, LEMAN_UDF_SHARED_STATE)

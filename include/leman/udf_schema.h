@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "leman/udf_results.h"
 #include "leman/udf_values.h"
 
 #pragma GCC visibility push(hidden)
@@ -72,6 +73,8 @@ struct OutputType<std::string> {
 };
 template <>
 struct OutputType<std::string_view> : OutputType<std::string> {};
+template <typename Write>
+struct OutputType<Written<Write>> : OutputType<std::string> {};
 template <>
 struct OutputType<OwnedBytes> {
   static SchemaNode Make(std::string name) { return {"z", std::move(name), true, {}}; }

@@ -2,7 +2,6 @@
 
 #include <nanobind/stl/string.h>
 
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -63,8 +62,10 @@ Result<Loaded> Load(const std::string& path, const std::string& name, const std:
 }
 
 [[noreturn]] void Throw(const Error& error) {
-  if (error.kind == ErrorKind::kUserFunction) throw std::runtime_error(error.message);
-  throw nb::value_error(error.message.c_str());
+  if (error.kind != ErrorKind::kUserFunction) throw nb::value_error(error.message.c_str());
+  const nb::object type = nb::module_::import_("leman.errors").attr("NativeFunctionError");
+  PyErr_SetString(type.ptr(), error.message.c_str());
+  throw nb::python_error();
 }
 
 nb::dict DescriptionDict(NativeUdfDescription description, const LemanUdf& udf) {

@@ -33,8 +33,12 @@ class FunctionTimeoutError(UserFunctionError, TimeoutError):
     """A call of the function took longer than its ``timeout``; matchers of ``TimeoutError`` match it."""
 
 
-class NativeFunctionError(Exception):
-    """What ``on_error`` sees where a native function failed on a row; the message is what the function threw."""
+class NativeFunctionError(RuntimeError):
+    """A native function failed on a row; the message is what it threw.
+
+    What ``on_error`` matches such a row as, and what a call outside of a job raises. A job that it ends raises
+    :class:`UserFunctionError`, as with any function.
+    """
 
 
 class WorkerCrashError(JobFailedError):

@@ -25,6 +25,7 @@ _INSPECTION_TIMEOUT_S = 60.0
 _SEARCH_VARIABLE = "LEMAN_NATIVE_PATH"
 # Changes when a result of a built-in function changes.
 _BUILTIN_VERSION = "builtin-1"
+_INSTEAD = {"timeout": " (backfill(stall_timeout=…) replaces a worker whose call does not come back)"}
 #: What a function says of itself; see :func:`describe_library`.
 Description = dict[str, Any]
 
@@ -110,7 +111,8 @@ def _made(
     for refused in ("data_type", "max_in_flight", "timeout"):
         if refused in options:
             raise TypeError(
-                f"native_udf() got {refused}=: a native function has none; pass it in params= if it is meant"
+                f"native_udf() got {refused}=: a native function has none{_INSTEAD.get(refused, '')}; pass it in "
+                "params= if it is a parameter of the function"
             )
     parameters = {key: value for key, value in options.items() if key not in OPTION_NAMES}
     parameters.update(params or {})
@@ -191,7 +193,7 @@ class NativeFunction(UserFunction):
 
         Raises
         ------
-        RuntimeError
+        NativeFunctionError
             Where the function fails on a row.
         """
         import pyarrow as pa

@@ -193,6 +193,42 @@ TEST_F(NativeUdfTest, ThePolicySkipsAndRetries) {
   EXPECT_EQ(skipped[0].row, 1);
 }
 
+TEST_F(NativeUdfTest, ABatchIsHalvedDownToTheRowsThatFail) {
+  const auto batch = [] { return BatchOf({ColumnOf<double>({4.0, -1.0, 9.0, -2.0, 16.0})}); };
+  const auto skipping =
+      Make("roots", "{}", std::make_unique<FixedPolicy>(std::vector{NativeRowAction::kRetry, NativeRowAction::kNull}));
+  EXPECT_EQ(Values<std::string>(Run(*skipping, batch()), "u"),
+            (std::vector<std::optional<std::string>>{"2", std::nullopt, "3", std::nullopt, "4"}));
+  const auto skipped = skipping->TakeSkipped();
+  ASSERT_EQ(skipped.size(), 2U);
+  EXPECT_EQ((std::vector{skipped[0].row, skipped[1].row}), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(skipped[1].message, "no root of -2.000000");
+
+  const auto failing = Make("roots", "{}", std::make_unique<FixedPolicy>(std::vector{NativeRowAction::kFail}));
+  EXPECT_TRUE(Run(*failing, batch()).empty());
+  EXPECT_EQ(failed_row_, 1);
+  EXPECT_TRUE(Run(*Make("roots"), batch()).empty());
+  EXPECT_EQ(failed_row_, -1);
+
+  const RowMask selected{1, 0, 1, 0, 0};
+  const auto some = Make("roots", "{}", std::make_unique<FixedPolicy>(std::vector{NativeRowAction::kNull}));
+  EXPECT_EQ(Values<std::string>(Run(*some, batch(), &selected), "u"),
+            (std::vector<std::optional<std::string>>{"2", std::nullopt, "3", std::nullopt, std::nullopt}));
+}
+
+TEST_F(NativeUdfTest, AWrongLengthIsNoRowsFault) {
+  const auto skipping = Make("too_short", "{}", std::make_unique<FixedPolicy>(std::vector{NativeRowAction::kNull}));
+  EXPECT_TRUE(Run(*skipping, BatchOf({ColumnOf<int64_t>({1, 2})})).empty());
+  EXPECT_TRUE(skipping->TakeSkipped().empty());
+}
+
+TEST_F(NativeUdfTest, TextsWrittenInPlace) {
+  const OwnedArray initials =
+      Run(*Make("initials"), BatchOf({ColumnOf<std::string>({"to be or", "", std::nullopt, "x"})}));
+  EXPECT_EQ(Values<std::string>(initials, "u"),
+            (std::vector<std::optional<std::string>>{"tbo", "", std::nullopt, "x"}));
+}
+
 TEST_F(NativeUdfTest, ClassesTakeParameters) {
   EXPECT_EQ(Values<double>(Run(*Make("scale", R"({"by": 2.5})"), BatchOf({ColumnOf<double>({2.0})})), "g"),
             (std::vector<std::optional<double>>{5.0}));

@@ -1,7 +1,10 @@
 // A library of native UDFs of every kind, for the tests.
 #include <leman/udf.h>
 
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
+#include <mutex>
 
 LEMAN_UDF(plus_one, [](int64_t x) noexcept -> int64_t { return x + 1; });
 LEMAN_UDF(word_count, [](std::string_view text) -> int32_t {
@@ -49,6 +52,50 @@ LEMAN_UDF_BATCH(running_sum, [](leman::udf::Column<int64_t> x) -> std::vector<in
   return sums;
 });
 LEMAN_UDF_BATCH(too_short, [](leman::udf::Column<int64_t>) -> std::vector<int64_t> { return {}; });
+LEMAN_UDF_BATCH(roots, [](leman::udf::Column<double> x) -> std::vector<std::string> {
+  std::vector<std::string> roots;
+  for (int64_t row = 0; row < x.size(); ++row) {
+    if (x[row] < 0) throw std::domain_error("no root of " + std::to_string(x[row]));
+    roots.push_back(std::to_string(static_cast<int64_t>(std::sqrt(x[row]))));
+  }
+  return roots;
+});
+LEMAN_UDF(initials, [](std::string_view text) {
+  return leman::udf::Written{text.size(), [text](char* out) -> size_t {
+                               size_t size = 0;
+                               for (size_t i = 0; i < text.size(); ++i) {
+                                 if (text[i] != ' ' && (i == 0 || text[i - 1] == ' ')) out[size++] = text[i];
+                               }
+                               return size;
+                             }};
+});
+
+namespace {
+
+// Where calls wait for each other: two of them have to be inside at once.
+class MeetingPoint {
+ public:
+  bool Meet() {
+    std::unique_lock lock(mutex_);
+    ++inside_;
+    arrived_.notify_all();
+    return arrived_.wait_for(lock, std::chrono::seconds(30), [this] { return inside_ >= 2; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  int inside_ = 0;
+};
+MeetingPoint meeting_point;
+
+}  // namespace
+
+// Whether another thread was inside together with the first call of this one.
+LEMAN_UDF(meets_another, [](int64_t) -> bool {
+  thread_local const bool met = meeting_point.Meet();
+  return met;
+});
 
 namespace {
 

@@ -79,6 +79,22 @@ def test_a_row_that_fails_meets_on_error(table: leman.Table, sample_library: Pat
     assert (error.row, error.error_message) == (1, "an empty list has no mean")
 
 
+def test_a_batch_function_skips_the_rows_that_fail(table: leman.Table, sample_library: Path) -> None:
+    skip = [leman.Skip(leman.NativeFunctionError, match="no root of")]
+    roots = leman.native_udf(sample_library, "roots", input_columns=["x"], on_error=skip)
+    assert filled(table, "roots", roots) == ["1", "1", None]
+    (error,) = table.get_errors(column_name="roots")
+    assert (error.row, error.error_type) == (2, "leman.errors.NativeFunctionError")
+
+
+def test_threads_of_one_worker_are_inside_at_once(tmp_path: Path, sample_library: Path) -> None:
+    rows = pa.table({"x": pa.array(range(64), pa.int64())})
+    table = leman.connect(tmp_path / "db").create_table("numbers", rows, max_rows_per_file=32)
+    meets = leman.native_udf(sample_library, "meets_another", input_columns=["x"], task_size=8)
+    # Each of the two threads waits in its first call for the other one to come.
+    assert filled(table, "met", meets, concurrency=1, intra_applier_concurrency=2) == [True] * 64
+
+
 def test_a_stored_function_is_used_by_another_process(table: leman.Table, sample_library: Path) -> None:
     table.add_columns({"words": leman.native_udf(sample_library, "word_count")})
     script = (
@@ -125,6 +141,10 @@ def test_wrong_libraries_names_parameters_and_columns(table: leman.Table, sample
         leman.native_udf(sample_library, "word_cuont")
     with pytest.raises(TypeError, match="max_in_flight"):
         leman.native_udf(sample_library, "scale", max_in_flight=3)
+    with pytest.raises(TypeError, match=r"got timeout=.*stall_timeout=.* replaces a worker"):
+        leman.native_udf(sample_library, "scale", timeout=3)
+    with pytest.raises(leman.NativeFunctionError, match="an empty list has no mean"):
+        leman.native_udf(sample_library, "mean")([])
     with pytest.raises(TypeError, match="JSON can hold"):
         leman.native_udf(sample_library, "scale", by=object())
     with pytest.raises(TypeError, match="column 'x' is double, but argument 'x' of function 'plus_one' takes int64"):
