@@ -14,6 +14,7 @@ from .column_metadata import PREFIX, ColumnFunction, read_column_function
 from .function_resolution import column_function
 from .function_signature import RECORD_BATCH
 from .input_columns import check_output_type, no_such_column, resolve_input_columns
+from .row_filter import check_expression
 from .stored_function import store_function
 from .unpacked_function import UnpackedUDF, as_unpacked, struct_fields
 from .user_function import UserFunction, UserFunctionClass, as_user_function
@@ -53,6 +54,7 @@ def add_columns(table: Table, transforms: Any) -> None:
         _check_new_column(column, dataset.schema)
         if isinstance(value, str):
             expressions[column] = check.text(f"SQL expression of column {column!r}", value)
+            check_expression(dataset, column, value)
         else:
             bindings.append(_binding(dataset.schema, column, value))
     _add_functions(table, dataset, bindings, expressions)

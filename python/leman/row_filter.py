@@ -1,4 +1,4 @@
-"""Checks a ``where`` filter against a table, without reading a row."""
+"""Checks SQL that a user wrote, filters and expressions, against a table, without reading a row."""
 
 from __future__ import annotations
 
@@ -45,11 +45,39 @@ def check_filter(dataset: lance.LanceDataset, where: object, argument: str = "wh
     return text
 
 
+def check_expression(dataset: lance.LanceDataset, column: str, text: str) -> None:
+    """Raise where the SQL expression of a new column cannot be planned against the snapshot.
+
+    Raises
+    ------
+    ColumnNotFoundError
+        Where it names a column that is not there.
+    ValueError
+        Where it cannot be parsed, or has a type error.
+    """
+    argument = f"SQL expression of column {column!r}"
+    try:
+        _plan_expression(dataset, text)
+    except (ValueError, OSError) as error:
+        raise _translated(dataset, argument, text, str(error), "expression") from None
+    try:
+        _plan_expression(dataset, f"(\n{text}\n)")
+    except (ValueError, OSError):
+        raise ValueError(f"{argument}={text!r}: expected one SQL expression, but something follows it") from None
+
+
+def _plan_expression(dataset: lance.LanceDataset, text: str) -> None:
+    # The row id, because Lance reads no rows for constants alone.
+    dataset.scanner(columns={"value": text}, with_row_id=True).explain_plan()
+
+
 def _plan(dataset: lance.LanceDataset, condition: str) -> None:
     dataset.scanner(columns=[], filter=condition, with_row_id=True).explain_plan()
 
 
-def _translated(dataset: lance.LanceDataset, argument: str, text: str, message: str) -> Exception:
+def _translated(
+    dataset: lance.LanceDataset, argument: str, text: str, message: str, kind: str = "condition"
+) -> Exception:
     message = _WRAPPERS.sub("", _SOURCE_POSITION.sub("", message)).strip()
     missing = _MISSING.search(message)
     if missing:
@@ -61,10 +89,10 @@ def _translated(dataset: lance.LanceDataset, argument: str, text: str, message: 
         )
     parser = re.search(r"sql parser error: (.*?)\)*$", message, re.DOTALL)
     if parser:
-        return ValueError(f"{argument}={text!r}: not a valid SQL condition: {parser.group(1)}")
+        return ValueError(f"{argument}={text!r}: not a valid SQL {kind}: {parser.group(1)}")
     if "does not return a boolean" in message:
         return ValueError(
             f"{argument}={text!r}: expected a condition that is true or false for each row, e.g. \"lang = 'en'\""
         )
     hint = "; double quotes make a string here, `backticks` a column name" if '"' in text else ""
-    return ValueError(f"{argument}={text!r}: not a valid SQL condition: {message.splitlines()[0]}{hint}")
+    return ValueError(f"{argument}={text!r}: not a valid SQL {kind}: {message.splitlines()[0]}{hint}")
