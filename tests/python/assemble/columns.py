@@ -82,8 +82,19 @@ def _maps(rng: random.Random, rows: int) -> list[Any]:
 _POINT = pa.struct([("x", pa.int32()), ("y", pa.float64())])
 _POINTS = _structs(x=_ints, y=_floats)
 
+_INTEGERS = (
+    pa.int8(),
+    pa.int16(),
+    pa.int32(),
+    pa.int64(),
+    pa.uint8(),
+    pa.uint16(),
+    pa.uint32(),
+    pa.uint64(),
+)
+
 KINDS = [
-    *[Kind(str(t), t, _ints) for t in (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint64())],
+    *[Kind(str(t), t, _ints) for t in _INTEGERS],
     Kind("int64_constant", pa.int64(), lambda _, rows: [7] * rows),
     Kind("int64_wide", pa.int64(), lambda rng, rows: [rng.randrange(-(2**62), 2**62) for _ in range(rows)]),
     Kind("float16", pa.float16(), lambda rng, rows: [np.float16(rng.random()) for _ in range(rows)]),
@@ -98,6 +109,8 @@ KINDS = [
     Kind("large_binary", pa.large_binary(), _bytes),
     Kind("fixed_binary", pa.binary(5), lambda rng, rows: [rng.randbytes(5) for _ in range(rows)]),
     Kind("list_float", pa.list_(pa.float32()), _lists(lambda r, n: [float(np.float32(r.random())) for _ in range(n)])),
+    Kind("list_dictionary", pa.list_(pa.dictionary(pa.int8(), pa.string())), _lists(_few_words)),
+    Kind("list_binary", pa.list_(pa.large_binary()), _lists(_bytes)),
     Kind("large_list_int", pa.large_list(pa.int64()), _lists(_ints)),
     Kind("list_string", pa.list_(pa.string()), _lists(_words)),
     Kind("list_list", pa.list_(pa.list_(pa.int32())), _lists(_lists(_ints))),
@@ -110,6 +123,7 @@ KINDS = [
     ),
     Kind("fsl_int", pa.list_(pa.int16(), 3), _fixed_lists(_ints, 3)),
     Kind("fsl_bool", pa.list_(pa.bool_(), 9), _fixed_lists(lambda r, n: [r.random() < 0.5 for _ in range(n)], 9)),
+    Kind("fsl_fsl", pa.list_(pa.list_(pa.float32(), 3), 2), _fixed_lists(_fixed_lists(_ints, 3), 2)),
     Kind("list_fsl", pa.list_(pa.list_(pa.float32(), 4)), _lists(_fixed_lists(_ints, 4))),
     Kind("fsl_struct", pa.list_(_POINT, 2), _fixed_lists(_POINTS, 2)),
     Kind("struct", _POINT, _POINTS),
@@ -117,9 +131,28 @@ KINDS = [
         "struct_mixed", pa.struct([("a", pa.string()), ("b", pa.list_(pa.int8()))]), _structs(a=_words, b=_lists(_ints))
     ),
     Kind("struct_struct", pa.struct([("p", _POINT), ("t", pa.string())]), _structs(p=_POINTS, t=_words)),
+    Kind(
+        "struct_struct_list",
+        pa.struct([("p", pa.struct([("b", pa.list_(pa.int8()))]))]),
+        _structs(p=_structs(b=_lists(_ints))),
+    ),
+    Kind(
+        "struct_fsl",
+        pa.struct([("v", pa.list_(pa.float32(), 4)), ("n", pa.int64())]),
+        _structs(v=_fixed_lists(_ints, 4), n=_ints),
+    ),
     Kind("struct_packed", _POINT, _POINTS, {"lance-encoding:packed": "true"}),
     Kind("timestamp", pa.timestamp("us"), _times),
     Kind("timestamp_tz", pa.timestamp("ns", "UTC"), _times),
+    Kind(
+        "timestamp_s",
+        pa.timestamp("s"),
+        lambda rng, rows: [value.replace(microsecond=0) for value in _times(rng, rows)],
+    ),
+    Kind("date64", pa.date64(), lambda rng, rows: [value.date() for value in _times(rng, rows)]),
+    Kind(
+        "time32", pa.time32("s"), lambda rng, rows: [value.time().replace(microsecond=0) for value in _times(rng, rows)]
+    ),
     Kind("date", pa.date32(), lambda rng, rows: [value.date() for value in _times(rng, rows)]),
     Kind(
         "duration",
@@ -130,9 +163,15 @@ KINDS = [
     Kind("decimal128", pa.decimal128(20, 2), _decimals),
     Kind("decimal256", pa.decimal256(50, 2), _decimals),
     Kind("dictionary", pa.dictionary(pa.int32(), pa.string()), _few_words),
+    Kind("dictionary_wide", pa.dictionary(pa.int64(), pa.int64()), _ints),
+    Kind("uuid", pa.uuid(), lambda rng, rows: [rng.randbytes(16) for _ in range(rows)]),
+    Kind("tensor", pa.fixed_shape_tensor(pa.float32(), (2, 2)), _fixed_lists(_ints, 4)),
     Kind("null", pa.null(), lambda _, rows: [None] * rows),
+    Kind("list_map", pa.list_(pa.map_(pa.string(), pa.int32())), _lists(_maps)),
     Kind("map", pa.map_(pa.string(), pa.int32()), _maps),
     Kind("blob", pa.large_binary(), _bytes, {"lance-encoding:blob": "true"}),
+    Kind("double_stream_split", pa.float64(), _floats, {"lance-encoding:bss": "on"}),
+    Kind("int64_runs", pa.int64(), lambda rng, rows: sorted(_ints(rng, rows)), {"lance-encoding:rle-threshold": "0.9"}),
     Kind("string_zstd", pa.string(), _words, {"lance-encoding:compression": "zstd"}),
 ]
 
