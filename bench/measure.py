@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -22,6 +23,7 @@ class Run:
     seconds: float
     exit_code: int
     output: str
+    cpu_seconds: float = 0.0  # Of all its processes: other load on the machine changes it little.
     peak_rss_mb: float | None = None
     peak_pss_mb: float | None = None
     peak_processes: int | None = None
@@ -94,11 +96,17 @@ def end_leftovers(patience_s: float = 0.0) -> int:
             return len(left)
 
 
+def _cpu_seconds_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run(command: list[str], *, environment: dict[str, str], memory: bool = False, timeout_s: float = 600) -> Run:
     """Runs `command` to its end; with `memory`, samples its process tree (which costs time: do not compare those)."""
     sampler = _MemorySampler(0.05) if memory else None
     if sampler:
         sampler.start()
+    cpu_before = _cpu_seconds_of_ended_children()
     start = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -117,6 +125,7 @@ def run(command: list[str], *, environment: dict[str, str], memory: bool = False
     left = end_leftovers()
     reader.join(5)
     result = Run(seconds, exit_code, "".join(chunks), left_behind=left)
+    result.cpu_seconds = _cpu_seconds_of_ended_children() - cpu_before
     if sampler:
         result.peak_rss_mb = sampler.rss_kb / 1024
         result.peak_pss_mb = sampler.pss_kb / 1024

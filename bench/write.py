@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -23,6 +24,8 @@ from write_functions import WORKS, Work
 
 HERE = Path(__file__).resolve().parent
 WORK_FOLDER = HERE.parent / ".bench" / "write"
+READING_ROUNDS = 15
+LARGE_VALUES = ("blobs", "vectors")
 CONFIGURATIONS = {
     "leman-1": "Leman, 1 fragment, concurrency=2",
     "leman-8": "Leman, 8 fragments, concurrency=2",
@@ -83,6 +86,13 @@ def _check(work: Work, table: Path) -> None:
             )
 
 
+def _scaled(work: Work, scale: float) -> Work:
+    if scale == 1.0:
+        return work
+    rows = max(16, int(work.rows * scale))
+    return dataclasses.replace(work, rows=rows, title=f"{work.title}, {scale:g} of the rows: {rows:,}")
+
+
 def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
     """One whole process, and what it left."""
     folder = _fresh_folder()
@@ -92,7 +102,7 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
         run = measure.run(line, environment=_environment(folder / "clock"))
         if run.exit_code:
             raise RuntimeError(run.output[-2000:])
-        return {"seconds": run.seconds}
+        return {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds}
     table = _make_table(folder, work.rows, int(how))
     line = [sys.executable, str(HERE / "peers/write_with_leman.py"), work.name, str(table)]
     run = measure.run(line, environment=_environment(folder / "clock"))
@@ -103,6 +113,7 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
     files = _output_files(table)
     result = {
         "seconds": run.seconds,
+        "cpu_seconds": run.cpu_seconds,
         "tail_s": committed_at - write_functions.last_call(folder / "clock"),
         "cp_s": _copy_seconds(files) if _is_copied(said["metrics"]) else None,
         "output_bytes": sum(path.stat().st_size for path in files),
@@ -124,7 +135,8 @@ def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
         last = results[name][-1]
         more = f"  tail {last['tail_s']:.2f} s" if "tail_s" in last else ""
         more += f", cp {last['cp_s']:.2f} s" if last.get("cp_s") else ""
-        print(f"  {CONFIGURATIONS[name]:38} {_best(results[name], 'seconds'):7.2f} s{more}", flush=True)
+        seconds, cpu = _best(results[name], "seconds"), _best(results[name], "cpu_seconds")
+        print(f"  {CONFIGURATIONS[name]:38} {seconds:7.2f} s, CPU {cpu:6.2f} s{more}", flush=True)
     return {"work": work.name, "title": work.title, "runs": results}
 
 
@@ -157,7 +169,7 @@ def targets_of(result: dict[str, Any]) -> list[Target]:
     else:
         targets.append(Target(f"{name}: tail of what is written once", 0.3, "s", _best(ours, "tail_s")))
     amplification = max(run["metrics"]["write_amplification"] for run in ours)
-    limit = 1.05 if name == "blobs" else 2.1
+    limit = 1.05 if name in LARGE_VALUES else 2.1
     targets.append(Target(f"{name}: bytes written / bytes of the data files", limit, "×", amplification))
     return targets
 
@@ -167,7 +179,9 @@ def targets_of_reading(row: dict[str, Any]) -> list[Target]:
     name = row["column"]
     return [
         Target(f"{name}: full scan against pylance's own", 1.1, "×", min(row["leman_scan"]) / min(row["pylance_scan"])),
-        Target(f"{name}: random takes, likewise", 1.1, "×", min(row["leman_take"]) / min(row["pylance_take"])),
+        Target(
+            f"{name}: {row['takes']:,} takes, likewise", 1.1, "×", min(row["leman_take"]) / min(row["pylance_take"])
+        ),
         Target(f"{name}: size, likewise", 1.05, "×", row["leman_bytes"] / row["pylance_bytes"]),
     ]
 
@@ -176,12 +190,13 @@ def _work_table(result: dict[str, Any]) -> list[str]:
     lines = [
         f"## {result['title']}",
         "",
-        "| who | runs | min s | median s | tail, min s | cp of the result, min s | written / final bytes |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| who | runs | min s | median s | CPU, min s | tail, min s | cp of it, min s | written / final bytes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, runs in result["runs"].items():
         seconds = [run["seconds"] for run in runs]
         cells = [CONFIGURATIONS[name], str(len(runs)), f"{min(seconds):.2f}", f"{statistics.median(seconds):.2f}"]
+        cells.append(f"{_best(runs, 'cpu_seconds'):.2f}")
         if "metrics" in runs[0]:
             copies = [run["cp_s"] for run in runs if run["cp_s"]]
             cells += [f"{_best(runs, 'tail_s'):.2f}", f"{min(copies):.2f}" if copies else "–"]
@@ -196,14 +211,19 @@ def _reading_table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Reading the result with pylance",
         "",
-        "Leman's column, made of several checkpoints, beside the same values written by pylance in one go.",
+        "Leman's column, made of several checkpoints, beside the same values written by pylance in one go. Both",
+        "are read in turns; least times, and in brackets medians.",
         "",
-        "| column | rows | scan s | pylance's | 1,000 takes s | pylance's | size / pylance's |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| column | rows | scan, ms | pylance's | takes | ms | pylance's | pages | pylance's | size / pylance's |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        times = [min(row[name]) for name in ("leman_scan", "pylance_scan", "leman_take", "pylance_take")]
-        cells = [row["column"], f"{row['rows']:,}", *(f"{value:.3f}" for value in times)]
+        scan, their_scan, take, their_take = (
+            f"{1000 * min(row[name]):.0f} ({1000 * statistics.median(row[name]):.0f})"
+            for name in ("leman_scan", "pylance_scan", "leman_take", "pylance_take")
+        )
+        cells = [row["column"], f"{row['rows']:,}", scan, their_scan, f"{row['takes']:,}", take, their_take]
+        cells += [str(row["leman_pages"]), str(row["pylance_pages"])]
         lines.append("| " + " | ".join([*cells, f"{row['leman_bytes'] / row['pylance_bytes']:.3f}"]) + " |")
     return [*lines, ""]
 
@@ -240,14 +260,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each configuration (default 3)")
     parser.add_argument("--only", default=",".join([*WORKS, "reading"]), help="parts to run")
     parser.add_argument("--who", default=",".join(CONFIGURATIONS), help="configurations to run")
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the rows, for a quick look (default 1)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
     arguments = parser.parse_args()
     only, who = arguments.only.split(","), arguments.who.split(",")
     measure.adopt_orphans()
     load_before = os.getloadavg()[0]
     results: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": report.machine(HERE.parent)}
-    results["works"] = [measure_work(work, arguments.runs, who) for work in WORKS.values() if work.name in only]
-    results["reading"] = write_reading.measure_reading(WORK_FOLDER, 5) if "reading" in only else []
+    works = [_scaled(work, arguments.scale) for work in WORKS.values() if work.name in only]
+    results["works"] = [measure_work(work, arguments.runs, who) for work in works]
+    if "reading" in only:
+        results["reading"] = write_reading.measure_reading(WORK_FOLDER, READING_ROUNDS, arguments.scale)
+    else:
+        results["reading"] = []
     shutil.rmtree(WORK_FOLDER, ignore_errors=True)
     results["machine"]["load average"] = f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
     targets = [target for result in results["works"] for target in targets_of(result)]

@@ -72,7 +72,7 @@ def _write_in_one_go(table: Path, source: Path) -> None:
     assert len(written.get_fragments()) == 1
 
 
-def _size_of_column(dataset: Any) -> int:
+def _files_of_column(dataset: Any) -> list[Any]:
     field = dataset.lance_schema.field("y")
     wanted = set()
     waiting = [field]
@@ -80,7 +80,13 @@ def _size_of_column(dataset: Any) -> int:
         wanted.add(waiting[-1].id())
         waiting += waiting.pop().children()
     files = (file for fragment in dataset.get_fragments() for file in fragment.metadata.files)
-    return sum(file.file_size_bytes for file in files if wanted & set(file.fields))
+    return [file for file in files if wanted & set(file.fields)]
+
+
+def _pages(file: Path) -> int:
+    from lance.file import LanceFileReader
+
+    return sum(len(column.pages) for column in LanceFileReader(str(file)).metadata().columns)
 
 
 def _seconds(call: Callable[..., Any], *arguments: Any) -> float:
@@ -100,34 +106,49 @@ def _scan(path: Path, scalar: bool) -> None:
 def _takes(path: Path, rows: int) -> None:
     import lance
 
-    picks = np.random.default_rng(3).choice(rows, min(TAKES, rows // 2), replace=False)
+    picks = np.random.default_rng(3).choice(rows, _number_of_takes(rows), replace=False)
     lance.dataset(path).take(np.sort(picks).tolist(), columns=["y"])
 
 
-def measure_reading(folder: Path, runs: int) -> list[dict[str, Any]]:
-    """One row a kind of column: sizes, and the times of both, in seconds, each a list of `runs`."""
+def _number_of_takes(rows: int) -> int:
+    return min(TAKES, rows // 2)
+
+
+def _measure_column(column: Column, folder: Path, rounds: int) -> dict[str, Any]:
     import lance
 
-    rows = []
+    ours, theirs = folder / "leman.lance", folder / "pylance.lance"
+    _fill(column, ours)
+    _write_in_one_go(theirs, ours)
+    result: dict[str, Any] = {"column": column.name, "rows": column.rows, "takes": _number_of_takes(column.rows)}
+    both = {"leman": ours, "pylance": theirs}
+    for who, path in both.items():
+        files = _files_of_column(lance.dataset(path))
+        result[f"{who}_bytes"] = sum(file.file_size_bytes for file in files)
+        result[f"{who}_pages"] = sum(_pages(path / "data" / file.path) for file in files)
+        result[f"{who}_scan"], result[f"{who}_take"] = [], []
+    for number in range(rounds + 1):
+        # What comes second meets warmer caches: they change places.
+        for who, path in list(both.items())[:: 1 if number % 2 else -1]:
+            scan = _seconds(_scan, path, column.scalar)
+            take = _seconds(_takes, path, column.rows)
+            if number:  # The first reads the disk.
+                result[f"{who}_scan"].append(scan)
+                result[f"{who}_take"].append(take)
+    return result
+
+
+def measure_reading(folder: Path, rounds: int, scale: float = 1.0) -> list[dict[str, Any]]:
+    """One row a kind of column: sizes, and the times of both, in seconds, each a list of `rounds`."""
+    results = []
     for column in columns():
+        if scale != 1.0:
+            fewer = column.checkpoint_rows and max(1, int(column.checkpoint_rows * scale))
+            column = dataclasses.replace(column, rows=max(16, int(column.rows * scale)), checkpoint_rows=fewer)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        ours, theirs = folder / "leman.lance", folder / "pylance.lance"
-        _fill(column, ours)
-        _write_in_one_go(theirs, ours)
-        result: dict[str, Any] = {"column": column.name, "rows": column.rows}
-        result["leman_bytes"] = _size_of_column(lance.dataset(ours))
-        result["pylance_bytes"] = _size_of_column(lance.dataset(theirs))
-        for what in ("leman_scan", "pylance_scan", "leman_take", "pylance_take"):
-            result[what] = []
-        for run in range(runs + 1):
-            for who, path in (("leman", ours), ("pylance", theirs)):
-                scan = _seconds(_scan, path, column.scalar)
-                take = _seconds(_takes, path, column.rows)
-                if run:  # The first reads the disk.
-                    result[f"{who}_scan"].append(scan)
-                    result[f"{who}_take"].append(take)
-        rows.append(result)
+        result = _measure_column(column, folder, rounds)
+        results.append(result)
         print(
             f"  {column.name:28} scan {min(result['leman_scan']):.3f} s, of {min(result['pylance_scan']):.3f} s; "
             f"takes {min(result['leman_take']):.3f} s, {min(result['pylance_take']):.3f} s; "
@@ -135,4 +156,4 @@ def measure_reading(folder: Path, runs: int) -> list[dict[str, Any]]:
             flush=True,
         )
     shutil.rmtree(folder, ignore_errors=True)
-    return rows
+    return results

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import argument_checks as check
 from . import function_registry
+from .blob_outputs import check_blob_outputs
 from .column_chain import check_no_cycle
 from .column_groups import group_name, group_of, group_type, new_parts, siblings
 from .column_metadata import PREFIX, ColumnFunction, read_column_function
@@ -68,6 +69,7 @@ def _add_functions(
     if twice:
         raise ValueError(f"add_columns(): column {twice[0]!r} would be added twice; give one function another prefix")
     fields = [field for binding in bindings for field in _function_fields(table, binding)]
+    check_blob_outputs(fields, dataset.data_storage_version)
     # An expression can still be refused by Lance; then nothing was added.
     if expressions:
         dataset.add_columns(expressions)
