@@ -259,10 +259,18 @@ class RayCluster:
             return (host, 0), host, None
         here = ray.get_runtime_context().get_node_id()
         others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
-        if not others and not _has_autoscaler():
+        if not others and _started_here() and not _has_autoscaler():
             return ("127.0.0.1", 0), "127.0.0.1", here
         host = ray.util.get_node_ip_address()
         return (host, 0), host, None
+
+
+def _started_here() -> bool:
+    """Say whether Ray was started by this process; a cluster of ``ray start`` may get more nodes at any time."""
+    from ray._private import worker
+
+    node = getattr(worker, "_global_node", None)
+    return node is not None and bool(node.is_head())
 
 
 def _has_autoscaler() -> bool:

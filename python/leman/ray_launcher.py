@@ -16,6 +16,7 @@ from .ray_worker import ClusterSetupError, RayWorker
 _TICK_S = 0.05
 _NODES_EVERY_S = 1.0
 _SAY_AGAIN_S = 30.0
+_JOIN_PATIENCE_S = 300.0
 _MAX_REASON = 400
 
 
@@ -235,18 +236,27 @@ class ClusterCapacity:
             return
         if self._unfit_since_s is None:
             self._unfit_since_s = now_s
+        waited_s = now_s - self._unfit_since_s
         if can_grow(self._needs):
             self._request()
-            if now_s - self._said_s > _SAY_AGAIN_S or self._said_s == 0:
-                self._said_s = now_s
-                self._say(f"waiting for the autoscaler: no node fits yet; a worker asks for {self._needs}")
-        elif now_s - self._unfit_since_s > self._patience_s:
+            self._say_now_and_then(f"waiting for the autoscaler: no node fits yet; a worker asks for {self._needs}")
+        elif may_be_starting(nodes) and waited_s <= max(self._patience_s, _JOIN_PATIENCE_S):
+            self._say_now_and_then(
+                f"waiting for nodes: none with CPUs has joined the cluster yet; a worker asks for {self._needs}"
+            )
+        elif waited_s > self._patience_s:
             self._failed = True
             self._fail(
-                f"no node of the cluster can hold a worker, which asks for {self._needs}. The cluster has "
-                f"{describe_nodes(nodes)}\nAsk for less (num_cpus, num_gpus, memory, resources, label_selector), "
-                "or add such a node"
+                f"no node of the cluster can hold a worker, which asks for {self._needs}. After {waited_s:.0f} s the "
+                f"cluster has {describe_nodes(nodes)}\nAsk for less (num_cpus, num_gpus, memory, resources, "
+                "label_selector), or add such a node"
             )
+
+    def _say_now_and_then(self, text: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s > _SAY_AGAIN_S or self._said_s == 0:
+            self._said_s = now_s
+            self._say(text)
 
     def _request(self) -> None:
         if self._requested:
@@ -264,6 +274,16 @@ class ClusterCapacity:
             from ray.autoscaler.sdk import request_resources
 
             request_resources(bundles=[])
+
+
+def may_be_starting(nodes: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether no node for work is there yet and it is not known which ones there will be.
+
+    So it is where the head has no CPUs, as KubeRay's has by default, and the workers have not joined.
+    """
+    if declared_node_types() is not None:
+        return False
+    return not any(node["Alive"] and node["Resources"].get("CPU", 0.0) > 0 for node in nodes)
 
 
 def can_grow(needs: WorkerNeeds) -> bool:

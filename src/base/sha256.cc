@@ -46,7 +46,7 @@ void Compress(State& state, const unsigned char* block) {
 
 }  // namespace
 
-std::string Sha256Hex(std::string_view data) {
+std::string Sha256(std::string_view data) {
   State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::string padded(data);
   padded.push_back('\x80');
@@ -56,11 +56,21 @@ std::string Sha256Hex(std::string_view data) {
   for (size_t at = 0; at < padded.size(); at += 64) {
     Compress(state, reinterpret_cast<const unsigned char*>(padded.data()) + at);
   }
+  std::string digest;
+  digest.reserve(32);
+  for (const uint32_t word : state) {
+    for (int shift = 24; shift >= 0; shift -= 8) digest.push_back(static_cast<char>(word >> shift));
+  }
+  return digest;
+}
+
+std::string Sha256Hex(std::string_view data) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   hex.reserve(64);
-  for (const uint32_t word : state) {
-    for (int shift = 28; shift >= 0; shift -= 4) hex.push_back(kDigits[(word >> shift) & 0xf]);
+  for (const char byte : Sha256(data)) {
+    hex.push_back(kDigits[static_cast<unsigned char>(byte) >> 4]);
+    hex.push_back(kDigits[static_cast<unsigned char>(byte) & 0xf]);
   }
   return hex;
 }

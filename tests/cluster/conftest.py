@@ -59,3 +59,18 @@ def own_jobs(tmp_path: Path) -> Iterator[Jobs]:
     yield Jobs(cluster, tmp_path)
     cluster.close()
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture
+def head_jobs(tmp_path: Path) -> Iterator[Jobs]:
+    """A cluster that has only its head yet, which has no CPUs."""
+    python = cluster_python()
+    assert python is not None
+    cluster = RayNodes(python)
+    try:
+        cluster.add_node(cpus=0)
+        cluster.await_nodes(1)
+        yield Jobs(cluster, tmp_path)
+    finally:
+        cluster.close()
+        shutil.rmtree(tmp_path, ignore_errors=True)

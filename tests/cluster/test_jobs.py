@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cluster_functions import plain, vector
 from cluster_jobs import Jobs
+from ray_nodes import outcome
 
 
 @pytest.mark.parametrize("function", [plain, vector], ids=["scalar", "array"])
@@ -69,6 +70,21 @@ def test_a_table_that_only_the_driver_sees_is_refused(jobs: Any) -> None:
     assert told["status"] == "FAILED"
     assert f"does not see the table {private.db.uri}/t.lance" in told["error"]
     assert "storage that all of them share" in told["error"]
+
+
+def test_a_job_that_starts_before_any_node_has_joined_waits_for_one(head_jobs: Any) -> None:
+    jobs = head_jobs
+    jobs.numbers(rows=200, fragments=2)
+    driver = jobs.start("slow", concurrency=2)
+    shown = driver.stderr.readline()
+    while "waiting for nodes" not in shown:
+        assert shown, "the driver ended without saying that it waits"
+        shown = driver.stderr.readline()
+    jobs.cluster.add_node(cpus=2)
+    told = outcome(driver)
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.values() == [x * x for x in range(200)]
+    assert {call.node for call in jobs.calls()} == {"1"}
 
 
 @pytest.mark.long_cluster

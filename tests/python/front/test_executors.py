@@ -207,6 +207,24 @@ def test_what_some_node_can_hold_is_waited_for() -> None:
     assert not WorkerNeeds({"CPU": 4.0}, {"zone": "!b"}).fit({**NODE, "Alive": False})
 
 
+def test_a_head_without_cpus_waits_for_nodes_that_have_not_joined_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leman.ray_launcher.can_grow", lambda needs: False)
+    head = {**NODE, "Resources": {"memory": 8.0 * 2**30}}
+    told = Told(WorkerNeeds({"CPU": 1.0}, {}), patience_s=0.0)
+    for _ in range(3):
+        told.capacity.look([head], launched=1)
+    assert told.failed == []
+    assert told.said == ["waiting for nodes: none with CPUs has joined the cluster yet; a worker asks for 1 CPU"]
+    told.capacity.look([head, NODE], launched=1)
+    assert told.said[1:] == ["a node that fits is there"]
+    monkeypatch.setattr("leman.ray_launcher._JOIN_PATIENCE_S", 0.0)
+    told = Told(WorkerNeeds({"CPU": 1.0}, {}), patience_s=0.0)
+    for _ in range(2):
+        told.capacity.look([head], launched=1)
+        time.sleep(0.002)
+    assert "asks for 1 CPU" in told.failed[0]
+
+
 def test_long_clusters_are_shortened() -> None:
     assert describe_nodes([NODE] * 20).endswith("and 12 more")
 
