@@ -5,7 +5,7 @@ set -euo pipefail
 project=$1 region=$2 bucket=$3 cluster=leman
 
 gcloud container clusters create "$cluster" --project "$project" --region "$region" --release-channel regular \
-  --workload-pool "$project.svc.id.goog" --num-nodes 1 --machine-type e2-standard-2
+  --workload-pool "$project.svc.id.goog" --enable-dataplane-v2 --num-nodes 1 --machine-type e2-standard-2
 
 pool() { gcloud container node-pools create --project "$project" --region "$region" --cluster "$cluster" "$@"; }
 

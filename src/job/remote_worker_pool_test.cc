@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <future>
 #include <set>
 
 #include "transport/channel.h"
@@ -44,16 +46,28 @@ class RemoteWorkerPoolTest : public ::testing::Test {
   RemoteWorkerPoolTest& operator=(const RemoteWorkerPoolTest&) = delete;
 
   void Connect(WorkerId worker, const std::string& node, const std::string& versions = "leman 1") {
-    const auto fd = DialCoordinator({{"127.0.0.1", pool_->port()}, token_});
-    ASSERT_TRUE(fd.ok());
+    // Both ends have something to say until a connection is made.
+    auto dialed = std::async(std::launch::async, [this] {
+      return DialCoordinator({{"127.0.0.1", pool_->port()}, token_});
+    });
+    while (dialed.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+      for (PoolNews& news : pool_->Poll()) unseen_.push_back(std::move(news));
+    }
+    const Result<int> fd = dialed.get();
+    ASSERT_TRUE(fd.ok()) << fd.error().message;
     fds_.push_back(*fd);
     const std::string frame = EncodeFrame(HelloMessage{kProtocolVersion, 42, worker, node, versions});
     ASSERT_EQ(::send(*fd, frame.data(), frame.size(), MSG_NOSIGNAL), static_cast<ssize_t>(frame.size()));
   }
+  std::vector<PoolNews> Poll() {
+    std::vector<PoolNews> all = std::exchange(unseen_, {});
+    for (PoolNews& news : pool_->Poll()) all.push_back(std::move(news));
+    return all;
+  }
   // Polls until there is news of `kind`.
   std::optional<PoolNews> Await(PoolNews::Kind kind) {
     for (int i = 0; i < 400; ++i) {
-      for (const PoolNews& news : pool_->Poll()) {
+      for (const PoolNews& news : Poll()) {
         if (news.fd >= 0) fds_.push_back(news.fd);
         if (news.kind == kind) return news;
       }
@@ -76,6 +90,7 @@ class RemoteWorkerPoolTest : public ::testing::Test {
   ManualClock clock_;
   std::unique_ptr<RemoteWorkerPool> pool_;
   std::vector<int> fds_;
+  std::vector<PoolNews> unseen_;
 };
 
 TEST_F(RemoteWorkerPoolTest, AWorkerIsLaunchedAndConnects) {

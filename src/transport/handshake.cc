@@ -6,16 +6,24 @@
 namespace leman {
 namespace {
 
-// Takes as long for any wrong token as for the right one.
-bool SameToken(std::string_view given, std::string_view token) {
-  unsigned char difference = given.size() == token.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size() && i < token.size(); ++i) {
-    difference |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(token[i]);
-  }
-  return difference == 0;
+std::string Proof(std::string_view who, std::string_view token, std::string_view challenge, std::string_view nonce) {
+  std::string said(who);
+  said.append(challenge);
+  said.append(nonce);
+  return HmacSha256(token, said);
 }
 
 }  // namespace
+
+std::string WorkerProof(std::string_view token, std::string_view challenge, std::string_view worker_nonce) {
+  return Proof("leman worker 3:", token, challenge, worker_nonce);
+}
+
+std::string CoordinatorProof(std::string_view token, std::string_view challenge, std::string_view worker_nonce) {
+  return Proof("leman coordinator 3:", token, challenge, worker_nonce);
+}
+
+std::string Handshake::answer() { return std::exchange(answer_, {}); }
 
 Handshake::Outcome Handshake::Take(std::string_view bytes) {
   bytes_.append(bytes);
@@ -29,8 +37,11 @@ Handshake::Outcome Handshake::Refuse(std::string why) {
 
 Handshake::Outcome Handshake::Advance() {
   const std::string bytes = std::exchange(bytes_, {});
-  if (step_ == Step::kToken) {
-    if (!SameToken(bytes, token_)) return Outcome::kUnknown;
+  if (step_ == Step::kClaim) {
+    const std::string_view nonce = std::string_view(bytes).substr(0, kNonceBytes);
+    const std::string_view proof = std::string_view(bytes).substr(kNonceBytes);
+    if (!EqualInConstantTime(proof, WorkerProof(token_, challenge_, nonce))) return Outcome::kUnknown;
+    answer_ = CoordinatorProof(token_, challenge_, nonce);
     step_ = Step::kHeader;
     step_bytes_ = kFrameHeaderBytes;
     return Outcome::kGoesOn;

@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 2;
+constexpr int64_t kProtocolVersion = 3;
 
 // Coordinator to worker.
 

@@ -32,8 +32,11 @@ std::string Rewrite(std::string_view bytes, size_t step) {
 // The handshake of a peer that knows the token and then says `bytes`, in pieces of at most `step`.
 void ShakeHands(std::string_view bytes, size_t step) {
   const std::string token(leman::kTokenBytes, 't');
-  leman::Handshake handshake(token);
-  std::string said = token;
+  const std::string challenge(leman::kNonceBytes, 'c');
+  const std::string nonce(leman::kNonceBytes, 'n');
+  leman::Handshake handshake(token, challenge);
+  if (handshake.answer() != challenge) std::abort();
+  std::string said = nonce + leman::WorkerProof(token, challenge, nonce);
   said.append(bytes);
   std::string_view rest = said;
   auto outcome = leman::Handshake::Outcome::kGoesOn;

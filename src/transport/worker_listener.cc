@@ -1,5 +1,6 @@
 #include "transport/worker_listener.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +19,56 @@ bool Watch(int epoll_fd, int fd) {
   event.events = EPOLLIN;
   event.data.fd = fd;
   return ::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+Result<std::string> RandomNonce() {
+  std::string nonce(kNonceBytes, '\0');
+  if (::getentropy(nonce.data(), nonce.size()) == 0) return nonce;
+  return MakeError(ErrorKind::kResourceExhausted, "no random bytes for a handshake: ", std::strerror(errno));
+}
+
+Error CoordinatorGone(std::string_view what) {
+  return MakeError(ErrorKind::kNotFound, "the coordinator closed the connection", what);
+}
+
+Status SendAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return CoordinatorGone(std::string(": ") + std::strerror(errno));
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return Ok();
+}
+
+// Never takes a byte of what follows.
+Result<std::string> ReceiveExactly(int fd, size_t size, int timeout_ms) {
+  std::string bytes(size, '\0');
+  size_t got = 0;
+  while (got < size) {
+    pollfd waiting{fd, POLLIN, 0};
+    const int ready = ::poll(&waiting, 1, timeout_ms);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) {
+      return MakeError(ErrorKind::kNotFound, "the coordinator did not answer within ", timeout_ms, " ms");
+    }
+    const ssize_t n = ::recv(fd, bytes.data() + got, size - got, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return CoordinatorGone(" during the handshake");
+    got += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+// The worker's half of the handshake up to its hello.
+Status ProveToken(int fd, const DialOptions& options) {
+  LEMAN_ASSIGN_OR_RETURN(const std::string challenge, ReceiveExactly(fd, kNonceBytes, options.proof_timeout_ms));
+  LEMAN_ASSIGN_OR_RETURN(const std::string nonce, RandomNonce());
+  LEMAN_RETURN_IF_ERROR(SendAll(fd, nonce + WorkerProof(options.token, challenge, nonce)));
+  LEMAN_ASSIGN_OR_RETURN(const std::string proof, ReceiveExactly(fd, kHmacBytes, options.proof_timeout_ms));
+  if (EqualInConstantTime(proof, CoordinatorProof(options.token, challenge, nonce))) return Ok();
+  return MakeError(ErrorKind::kInvalidArgument, "what listens at ", options.address.host, ":", options.address.port,
+                   " is not the coordinator of this job");
 }
 
 }  // namespace
@@ -58,11 +109,12 @@ void WorkerListener::Accept(int64_t now_ns) {
     const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (fd < 0) return;  // none is waiting, or there are no descriptors left: later
-    if (!Watch(epoll_fd_, fd)) {
+    auto challenge = RandomNonce();
+    if (!challenge.ok() || !Watch(epoll_fd_, fd)) {
       ::close(fd);
       return;
     }
-    peers_.push_back({fd, now_ns + options_.handshake_timeout_ns, Handshake(options_.token)});
+    peers_.push_back({fd, now_ns + options_.handshake_timeout_ns, Handshake(options_.token, std::move(*challenge))});
   }
 }
 
@@ -93,8 +145,10 @@ std::vector<Arrival> WorkerListener::Poll(int64_t now_ns) {
   return arrivals;
 }
 
-Handshake::Outcome WorkerListener::Continue(Peer& peer) {
+Handshake::Outcome WorkerListener::Continue(Peer& peer) const {
   while (true) {
+    // A new connection has room for these few bytes; where it has not, something is wrong with it.
+    if (!SendAll(peer.fd, peer.handshake.answer()).ok()) return Handshake::Outcome::kUnknown;
     std::array<char, kMaxHelloBytes> bytes;
     const ssize_t n = ::recv(peer.fd, bytes.data(), std::min(bytes.size(), peer.handshake.wanted()), 0);
     if (n < 0 && errno == EINTR) continue;
@@ -112,17 +166,10 @@ Result<int> DialCoordinator(const DialOptions& options) {
   }
   LEMAN_ASSIGN_OR_RETURN(const int fd, ConnectTo(options.address, options.timeout_ms));
   TuneForMessages(fd, options.silence_ms);
-  size_t sent = 0;
-  while (sent < options.token.size()) {
-    const ssize_t n = ::send(fd, options.token.data() + sent, options.token.size() - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      ::close(fd);
-      return MakeError(ErrorKind::kNotFound, "the coordinator closed the connection: ", std::strerror(errno));
-    }
-    sent += static_cast<size_t>(n);
-  }
-  return fd;
+  Status proved = ProveToken(fd, options);
+  if (proved.ok()) return fd;
+  ::close(fd);
+  return proved.error();
 }
 
 }  // namespace leman

@@ -17,19 +17,20 @@ namespace leman {
 struct ListenOptions {
   TcpAddress address{"127.0.0.1", 0};
   std::string token;                             ///< kTokenBytes random bytes.
-  int64_t handshake_timeout_ns = 5'000'000'000;  ///< For token and hello together.
+  int64_t handshake_timeout_ns = 5'000'000'000;  ///< For the proof and hello together.
   size_t max_handshakes = 256;                   ///< Connections that have not said hello; beyond, the oldest goes.
   int silence_ms = 4000;                         ///< See TuneForMessages.
 };
 
-/// A peer that knows the token and said hello.
+/// A peer that has proved that it knows the token, and said hello.
 struct Arrival {
   int fd = -1;  ///< The receiver's to close. -1 where the peer was refused for `refusal`.
   HelloMessage hello;
   std::string refusal;  ///< It knows the token, but what it said is not a hello of this version.
 };
 
-/// Never blocks. Whoever does not know the token is cut off without an answer; nothing that it sent is parsed.
+/// Never blocks. Whoever does not know the token gets nothing but a random challenge, and nothing that it sent is
+/// parsed.
 class WorkerListener {
  public:
   static Result<std::unique_ptr<WorkerListener>> Open(ListenOptions options);
@@ -54,7 +55,7 @@ class WorkerListener {
 
   WorkerListener(ListenOptions options, int listen_fd, int epoll_fd);
   void Accept(int64_t now_ns);
-  Handshake::Outcome Continue(Peer& peer);
+  [[nodiscard]] Handshake::Outcome Continue(Peer& peer) const;
   void CutOff(const Peer& peer);
   void Forget(int fd) const;
 
@@ -69,11 +70,13 @@ class WorkerListener {
 struct DialOptions {
   TcpAddress address;
   std::string token;
-  int timeout_ms = 10'000;
+  int timeout_ms = 10'000;  ///< To connect.
   int silence_ms = 8000;
+  int proof_timeout_ms = 30'000;  ///< For each answer of the coordinator, which may have much to do.
 };
 
-/// The worker's side: a connection to the coordinator, on which the token is said and hello is next.
+/// The worker's side: a connection to the coordinator, on which both have proved that they know the token, and hello is
+/// next. kInvalidArgument where the other end does not know the token.
 Result<int> DialCoordinator(const DialOptions& options);
 
 }  // namespace leman

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
@@ -43,6 +44,22 @@ class WorkerListenerTest : public ::testing::Test {
     EXPECT_EQ(::send(*fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
     return *fd;
   }
+  // What a peer has to say first on a connection, whose challenge it takes: a nonce, and a proof made with `token`.
+  std::string Claim(int fd, const std::string& token = kToken) {
+    std::string challenge(kNonceBytes, '\0');
+    for (int i = 0; i < 400; ++i) {
+      EXPECT_TRUE(listener_->Poll(now_ns_).empty());
+      pollfd waiting{fd, POLLIN, 0};
+      if (::poll(&waiting, 1, 5) == 1) break;
+    }
+    EXPECT_EQ(::recv(fd, challenge.data(), challenge.size(), 0), static_cast<ssize_t>(kNonceBytes));
+    challenges_.insert(challenge);
+    const std::string nonce(kNonceBytes, 'n');
+    return nonce + WorkerProof(token, challenge, nonce);
+  }
+  static void Add(int fd, std::string_view bytes) {
+    ASSERT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  }
   // Polls until there is an arrival or `cut_off` connections were cut off.
   std::vector<Arrival> Await(int64_t cut_off) {
     for (int i = 0; i < 400; ++i) {
@@ -64,6 +81,7 @@ class WorkerListenerTest : public ::testing::Test {
 
   std::unique_ptr<WorkerListener> listener_;
   std::vector<int> fds_;
+  std::set<std::string> challenges_;
   int64_t now_ns_ = 1;
 };
 
@@ -114,7 +132,7 @@ TEST_F(WorkerListenerTest, AWorkerThatKnowsTheTokenIsLetInAndTalksOn) {
 TEST_F(WorkerListenerTest, BytesMayComeOneByOne) {
   Open();
   const int fd = Say("");
-  const std::string all = kToken + HelloFrame();
+  const std::string all = Claim(fd) + HelloFrame();
   for (size_t i = 0; i < all.size(); ++i) {
     ASSERT_EQ(::send(fd, &all[i], 1, MSG_NOSIGNAL), 1);
     if (i + 1 < all.size()) {
@@ -130,11 +148,44 @@ TEST_F(WorkerListenerTest, AWrongTokenIsCutOffWithoutAnAnswer) {
   last_differs.back() = 'x';
   int64_t cut_off = 0;
   for (const std::string& token : {last_differs, std::string(kTokenBytes, '\0'), std::string(kTokenBytes, 'x')}) {
-    const int fd = Say(token + HelloFrame());
+    const int fd = Say("");
+    Add(fd, Claim(fd, token) + HelloFrame());
     EXPECT_TRUE(Await(++cut_off).empty());
     EXPECT_LE(Hear(fd), 0);
   }
   EXPECT_EQ(listener_->cut_off(), 3);
+}
+
+TEST_F(WorkerListenerTest, WhatWasOverheardOnAnotherConnectionProvesNothing) {
+  Open();
+  const int first = Say("");
+  const std::string claim = Claim(first);
+  Add(first, claim + HelloFrame());
+  EXPECT_EQ(Await(0).size(), 1U);
+  const int second = Say("");
+  (void)Claim(second);
+  Add(second, claim + HelloFrame());
+  EXPECT_TRUE(Await(1).empty());
+  EXPECT_LE(Hear(second), 0);
+  EXPECT_EQ(challenges_.size(), 2U);
+}
+
+TEST_F(WorkerListenerTest, TheTokenIsNeverSentAndTheCoordinatorProvesThatItKnowsItToo) {
+  Open();
+  const int fd = Say("");
+  const std::string claim = Claim(fd);
+  EXPECT_EQ(claim.find(kToken), std::string::npos);
+  EXPECT_EQ(claim.size(), kClaimBytes);
+  Add(fd, claim);
+  std::string proof(kHmacBytes, '\0');
+  for (int i = 0; i < 400; ++i) {
+    (void)listener_->Poll(now_ns_);
+    pollfd waiting{fd, POLLIN, 0};
+    if (::poll(&waiting, 1, 5) == 1) break;
+  }
+  EXPECT_EQ(::recv(fd, proof.data(), proof.size(), 0), static_cast<ssize_t>(kHmacBytes));
+  EXPECT_EQ(proof, CoordinatorProof(kToken, *challenges_.begin(), claim.substr(0, kNonceBytes)));
+  EXPECT_NE(proof, claim.substr(kNonceBytes));
 }
 
 TEST_F(WorkerListenerTest, WhatIsNotAHelloIsRefusedWithAReason) {
@@ -152,11 +203,13 @@ TEST_F(WorkerListenerTest, WhatIsNotAHelloIsRefusedWithAReason) {
       {EncodeFrame(older), "version 1 of the protocol"},
   };
   for (const auto& [frame, reason] : cases) {
-    const int fd = Say(kToken + frame);
+    const int fd = Say("");
+    Add(fd, Claim(fd) + frame);
     const auto arrivals = Await(0);
     ASSERT_EQ(arrivals.size(), 1U) << reason;
     EXPECT_EQ(arrivals[0].fd, -1);
     EXPECT_NE(arrivals[0].refusal.find(reason), std::string::npos) << arrivals[0].refusal;
+    EXPECT_EQ(Hear(fd), static_cast<ssize_t>(kHmacBytes));  // the coordinator's proof, and no more
     EXPECT_LE(Hear(fd), 0);
   }
 }
@@ -164,11 +217,13 @@ TEST_F(WorkerListenerTest, WhatIsNotAHelloIsRefusedWithAReason) {
 TEST_F(WorkerListenerTest, WhoSaysNothingIsCutOffAfterAWhile) {
   Open();
   const int silent = Say("");
-  const int half = Say(kToken.substr(0, 5));
+  const int half = Say("");
+  Add(half, Claim(half).substr(0, 5));
   Await(0);
   EXPECT_EQ(listener_->cut_off(), 0);
   now_ns_ += ListenOptions{}.handshake_timeout_ns;
   EXPECT_TRUE(Await(2).empty());
+  EXPECT_EQ(Hear(silent), static_cast<ssize_t>(kNonceBytes));  // the challenge, and no more
   EXPECT_LE(Hear(silent), 0);
   EXPECT_LE(Hear(half), 0);
 }
@@ -179,7 +234,8 @@ TEST_F(WorkerListenerTest, ManyThatSayNothingDoNotKeepAWorkerOut) {
   Open(options);
   for (int i = 0; i < 20; ++i) Say("");
   EXPECT_TRUE(Await(10).empty());
-  Say(kToken + HelloFrame());
+  const int fd = Say("");
+  Add(fd, Claim(fd) + HelloFrame());
   EXPECT_EQ(Await(0).size(), 1U);
   EXPECT_GE(listener_->cut_off(), 16);
 }
@@ -190,6 +246,34 @@ TEST(DialCoordinator, SaysWhereNobodyAnswers) {
   EXPECT_NE(fd.error().message.find("127.0.0.1:1"), std::string::npos);
   EXPECT_NE(fd.error().message.find("Connection refused"), std::string::npos);
   EXPECT_FALSE(DialCoordinator({{"127.0.0.1", 1}, "short", 150}).ok());
+}
+
+TEST(DialCoordinator, TellsWhoDoesNotKnowTheTokenOrSaysNothing) {
+  const auto listening = ListenOn({"127.0.0.1", 0});
+  ASSERT_TRUE(listening.ok());
+  DialOptions options{{"127.0.0.1", PortOf(*listening)}, kToken};
+  options.proof_timeout_ms = 20;
+  const auto silent = DialCoordinator(options);
+  ASSERT_FALSE(silent.ok());
+  EXPECT_NE(silent.error().message.find("did not answer within 20 ms"), std::string::npos) << silent.error().message;
+  std::thread impostor([fd = *listening] {
+    pollfd waiting{fd, POLLIN, 0};
+    ::close(::accept(fd, nullptr, nullptr));  // the one above
+    ASSERT_EQ(::poll(&waiting, 1, 2000), 1);
+    const int peer = ::accept(fd, nullptr, nullptr);
+    const std::string claims(kNonceBytes + kHmacBytes, 'x');
+    EXPECT_EQ(::send(peer, claims.data(), claims.size(), MSG_NOSIGNAL), static_cast<ssize_t>(claims.size()));
+    char byte = 0;
+    while (::recv(peer, &byte, 1, 0) > 0) {
+    }
+    ::close(peer);
+  });
+  options.proof_timeout_ms = 2000;
+  const auto fooled = DialCoordinator(options);
+  impostor.join();
+  ::close(*listening);
+  ASSERT_FALSE(fooled.ok());
+  EXPECT_NE(fooled.error().message.find("is not the coordinator of this job"), std::string::npos);
 }
 
 TEST(ClientChannel, InterruptEndsAWaitAndTimePasses) {
