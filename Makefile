@@ -72,7 +72,7 @@ format: ## Format C++ and Python in place
 	@tools/bootstrap lint
 	@tools/lint --fix
 
-examples: ## Run every script in examples/ but the demo
+examples: ## Build and run everything in examples/ but the demo
 	@tools/bootstrap demo
 	@tools/run_examples
 

@@ -21,6 +21,7 @@ def main(control_fd: int) -> NoReturn:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Inherited, and a C++ program may block signals.
     workers: set[int] = set()
     while True:
         asked = _wait(control.fileno(), wake_read)

@@ -1,0 +1,153 @@
+"""The C++ API in programs of its own: what it does, and that its errors are Python's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import leman
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(program: Path, *arguments: str, environment: dict[str, str], timeout_s: float = 300) -> str:
+    done = subprocess.run(
+        [str(program), *arguments], env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-5000:]
+    return done.stdout
+
+
+def test_tables_jobs_threads_and_signals(programs: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    environment["TMPDIR"] = str(tmp_path)
+    shown = run(programs / "cpp_api_test", environment=environment)
+    assert "[  PASSED  ]" in shown
+    assert not list(tmp_path.glob("leman-cpp-api-*"))
+
+
+def stream() -> pa.RecordBatchReader:
+    return pa.table({"x": [0]}).to_reader()
+
+
+def python_errors(db: leman.Connection, table: leman.Table, library: Path) -> dict[str, Callable[[], Any]]:
+    def twice(**options: Any) -> Any:
+        return leman.native_udf(library, "twice", **options)
+
+    return {
+        "uri": lambda: leman.connect(""),
+        "table as uri": lambda: leman.connect(table.uri),
+        "no such table": lambda: db.open_table("number"),
+        "table name": lambda: db.open_table("a/b"),
+        "no such version": lambda: db.open_table("numbers", 99),
+        "version": lambda: db.open_table("numbers", 0),
+        "table taken": lambda: db.create_table("numbers", stream()),
+        "mode": lambda: db.create_table("numbers", stream(), mode="replace"),
+        "drop": lambda: db.drop_table("gone"),
+        "no such job": lambda: db.get_job("none"),
+        "status": lambda: db.list_jobs(status="OVER"),
+        "filter": lambda: table.count_rows("x +"),
+        "column taken": lambda: table.add_columns({"x": twice()}),
+        "no such function": lambda: leman.native_udf(library, "twise"),
+        "no such library": lambda: leman.native_udf("/nowhere/lib.so", "twice"),
+        "no such input": lambda: table.add_columns({"z": twice(input_columns=["missing"])}),
+        "wrong type": lambda: table.add_columns({"z": twice(input_columns=["text"])}),
+        "unknown parameter": lambda: twice(by=2),
+        "batch_size of the function": lambda: twice(batch_size=0),
+        "match": lambda: leman.Retry(match="("),
+        "no such column": lambda: table.backfill("z"),
+        "no function": lambda: table.backfill("x"),
+        "concurrency": lambda: table.backfill("y", concurrency=0),
+        "commit_granularity": lambda: table.backfill("y", commit_granularity=-1),
+        "where": lambda: table.backfill("y", where="x >"),
+        "where column": lambda: table.backfill("y", where="missing = 1"),
+        "read_version": lambda: table.backfill("y", read_version=99),
+        "executor": lambda: table.backfill("y", executor="cloud"),
+        "timeout": lambda: table.backfill("y", timeout=-1.0),
+        "job_id": lambda: table.backfill("y", job_id="a/b"),
+        "plan": lambda: table.plan_backfill("y", batch_size=0),
+        "sizes": lambda: table.backfill("y", min_checkpoint_size=10, max_checkpoint_size=5),
+    }
+
+
+def test_errors_have_the_texts_of_python(programs: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    db = leman.connect(tmp_path / "db")
+    table = db.create_table("numbers", {"x": [1, 2, 3], "text": ["a", "b", "c"]})
+    library = programs / "libtest_functions.so"
+    table.add_columns({"y": leman.native_udf(library, "twice")})
+    lines = run(programs / "print_errors", db.uri, environment=environment).splitlines()
+    shown = {name: (kind, text) for name, kind, text in (line.split("\t") for line in lines)}
+    assert shown.pop("connect")[0] == "no error"
+    expected = {}
+    for name, call in python_errors(db, table, library).items():
+        with pytest.raises(Exception) as raised:
+            call()
+        expected[name] = (type(raised.value).__name__, str(raised.value).replace("\n", " "))
+    assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("LEMAN_PYTHON", "python3", "LEMAN_PYTHON='python3': expected the absolute path of a Python 3."),
+        ("LEMAN_LIBPYTHON", "/nowhere.so", "LEMAN_LIBPYTHON='/nowhere.so': expected the path of libpython3."),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told(
+    programs: Path, environment: dict[str, str], variable: str, value: str, text: str
+) -> None:
+    environment[variable] = value
+    shown = run(programs / "print_errors", "db", environment=environment)
+    assert shown.startswith("connect\tEnvironmentError\t" + text)
+
+
+_PLUGIN = """
+import ctypes, sys
+plugin = getattr(ctypes, sys.argv[1])(sys.argv[2])
+text = ctypes.create_string_buffer(4096)
+tables = plugin.count_tables(sys.argv[3].encode(), text, len(text))
+print(tables, text.value.decode())
+import leman
+print(len(leman.connect(sys.argv[3]).table_names()))
+"""
+
+
+@pytest.mark.parametrize("loader", ["CDLL", "PyDLL"])
+def test_in_a_python_process_it_uses_the_interpreter_that_runs(
+    programs: Path, environment: dict[str, str], tmp_path: Path, loader: str
+) -> None:
+    # PyDLL calls with the GIL held, CDLL without.
+    leman.connect(tmp_path / "db").create_table("t", {"x": [1]})
+    command = [sys.executable, "-c", _PLUGIN, loader, str(programs / "libplugin.so"), str(tmp_path / "db")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout.split(), done.stderr) == (["1", "1"], ""), done.stderr
+
+
+def options_of_the_header() -> dict[str, str | None]:
+    """Member name -> initializer of ``BackfillOptions``."""
+    text = (ROOT / "include" / "leman" / "backfill.h").read_text()
+    body = text.split("struct BackfillOptions {")[1].split("\n};")[0]
+    code = re.sub(r"//.*", "", body)
+    members = re.findall(r"(\w+)(?:\s*=\s*([^;]+))?;", code)
+    return {name: value or None for name, value in members}
+
+
+def test_options_have_the_names_and_defaults_of_python() -> None:
+    header = options_of_the_header()
+    assert header.pop("cancel", "") is None and header.pop("show_progress") == "false"
+    parameters = inspect.signature(leman.Table.backfill).parameters.values()
+    python = {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
+    assert list(header) == list(python)
+    assert python.pop("batch_size") == 10240 and header.pop("batch_size") is None
+    as_cpp = {None: None, False: "false"}
+    assert header == {name: as_cpp.get(value, str(value)) for name, value in python.items() if value != 0} | {
+        "skip_frags": "0",
+        "retry_failed": "false",
+    }
