@@ -5,8 +5,7 @@
 
 #include <array>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <future>
 #include <thread>
 
 #include "job/remote_worker_pool.h"
@@ -102,29 +101,24 @@ TEST_F(RemoteJobTest, AWorkerWhoseConnectionBreaksIsReplaced) {
 
 // A machine that is cut off: the connection stays, nothing comes any more.
 TEST_F(RemoteJobTest, ASilentWorkerIsGivenUpAfterItsLease) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool over = false;
-  launcher_.life = [&](WorkerId id, int fd) {
+  std::promise<void> over;
+  // By value: the launcher's threads outlive this body.
+  launcher_.life = [ended = over.get_future().share()](WorkerId id, int fd) {
     if (id != 1) return false;
     ClientChannel channel(fd);
     HelloMessage hello;
     hello.worker = 1;
     (void)channel.Send(hello);
     (void)channel.Send(ReadyMessage{});
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return over; });
+    ended.wait();
     return true;
   };
   const JobResult result = RunToTheEnd();
-  {
-    const std::lock_guard lock(mutex);
-    over = true;
-    changed.notify_all();
-  }
+  over.set_value();
   ExpectAllComputed();
-  EXPECT_EQ(result.metrics.rows_computed, 160);
-  EXPECT_EQ(result.metrics.worker_deaths, 1);
+  // On a machine with other work a good worker may be silent for as long, too.
+  EXPECT_GE(result.metrics.rows_computed, 160);
+  EXPECT_GE(result.metrics.worker_deaths, 1);
   const std::string events = Record().at("events").dump();
   EXPECT_NE(events.find("was silent for 0.3 s"), std::string::npos) << events;
 }
