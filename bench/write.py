@@ -24,6 +24,7 @@ from write_functions import WORKS, Work
 
 HERE = Path(__file__).resolve().parent
 WORK_FOLDER = HERE.parent / ".bench" / "write"
+ONCE = ("bare-lance",)  # For comparison only: no target is measured against it.
 READING_ROUNDS = 15
 LARGE_VALUES = ("blobs", "vectors")
 CONFIGURATIONS = {
@@ -127,9 +128,12 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
 def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
     """All configurations of one work, taking turns."""
     print(f"\n{work.title}", flush=True)
+    started = time.monotonic()
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in who}
     for number in range(runs):
         for name in who:
+            if number and name in ONCE:
+                continue
             results[name].append(run_once(work, name, check=number == 0))
     for name in who:
         last = results[name][-1]
@@ -137,6 +141,7 @@ def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
         more += f", cp {last['cp_s']:.2f} s" if last.get("cp_s") else ""
         seconds, cpu = _best(results[name], "seconds"), _best(results[name], "cpu_seconds")
         print(f"  {CONFIGURATIONS[name]:38} {seconds:7.2f} s, CPU {cpu:6.2f} s{more}", flush=True)
+    print(f"  measured in {time.monotonic() - started:.0f} s", flush=True)
     return {"work": work.name, "title": work.title, "runs": results}
 
 
