@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/arrow_layout.h"
+
 namespace leman {
 namespace {
-
-bool BitAt(const void* bitmap, int64_t index) {
-  return (static_cast<const uint8_t*>(bitmap)[index / 8] >> (index % 8) & 1) != 0;
-}
-
-bool IsValid(const ArrowArray& column, int64_t row) {
-  return column.null_count == 0 || column.buffers[0] == nullptr || BitAt(column.buffers[0], column.offset + row);
-}
 
 // Unselects the rows that are not listed; `first` is the physical row of the mask's first.
 void KeepListed(const std::vector<int64_t>& rows, int64_t first, RowMask& mask) {
@@ -138,13 +132,13 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     int64_t column = input_columns_ + (filtered ? 2 : 0);
     if (run.order.with_deleted_rows) {
       const ArrowArray& live = *batch->get()->children[column];
-      for (int64_t i = 0; i < rows; ++i) mask[size_t(i)] &= IsValid(live, offset + i) ? 1 : 0;
+      for (int64_t i = 0; i < rows; ++i) mask[size_t(i)] &= IsValidAt(live, offset + i) ? 1 : 0;
     }
     if (filtered) {
       const ArrowArray& selected = *batch->get()->children[input_columns_ + 1];
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t row = offset + i;
-        mask[size_t(i)] &= IsValid(selected, row) && BitAt(selected.buffers[1], selected.offset + row) ? 1 : 0;
+        mask[size_t(i)] &= IsValidAt(selected, row) && BitAt(selected.buffers[1], selected.offset + row) ? 1 : 0;
       }
     }
     if (run.order.only_listed_rows) KeepListed(run.order.rows, run.RowsAt(rows).start, mask);

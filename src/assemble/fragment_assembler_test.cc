@@ -257,6 +257,26 @@ TEST_F(FragmentAssembler, NoRoomForTheFileLeavesNothing) {
   ExpectNothingLeft();
 }
 
+TEST_F(FragmentAssembler, ManyCheckpointsNeedFewOpenFiles) {
+  constexpr int kCheckpoints = 300;
+  for (int i = 0; i < kCheckpoints; ++i) Add(5, 5000);
+  options_.threads = 4;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  const auto open_now = std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  // The output, and a checkpoint for each thread.
+  few.rlim_cur = static_cast<rlim_t>(open_now + options_.threads + 1);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Result<AssembledFile> made = Assemble();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->way, AssembledFile::Way::kStitched);
+  EXPECT_EQ(made->rows, kCheckpoints * 5);
+  const std::string content = Content(output_);
+  EXPECT_NE(content.find(std::string(5000, static_cast<char>('a' + kCheckpoints - 1))), std::string::npos);
+}
+
 TEST_F(FragmentAssembler, ACheckpointThatShrinksIsNoticed) {
   AssemblyPlan plan;
   Add(5, 1000);

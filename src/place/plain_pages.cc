@@ -8,36 +8,10 @@
 
 #include "assemble/proto_wire.h"
 #include "base/crc32c.h"
+#include "model/arrow_layout.h"
 
 namespace leman {
 namespace {
-
-std::optional<int64_t> ItemBits(std::string_view format) {
-  if (format.size() != 1) return std::nullopt;
-  switch (format[0]) {
-    case 'c':
-    case 'C':
-      return 8;
-    case 's':
-    case 'S':
-    case 'e':
-      return 16;
-    case 'i':
-    case 'I':
-    case 'f':
-      return 32;
-    case 'l':
-    case 'L':
-    case 'g':
-      return 64;
-    default:
-      return std::nullopt;
-  }
-}
-
-bool BitAt(const void* bitmap, int64_t index) {
-  return (static_cast<const uint8_t*>(bitmap)[index / 8] >> (index % 8) & 1) != 0;
-}
 
 int64_t NullsIn(const ArrowArray& values, int64_t offset, int64_t length) {
   if (values.null_count == 0 || values.buffers[0] == nullptr) return 0;
@@ -240,17 +214,17 @@ std::optional<PlainType> PlainTypeOf(const ArrowSchema& schema) {
   if (!format.starts_with("+w:") || schema.n_children != 1 || schema.children[0]->dictionary != nullptr) {
     return std::nullopt;
   }
-  const auto bits = ItemBits(schema.children[0]->format);
+  // Numbers only: their formats are one letter, and booleans take a bit.
+  const std::string_view item = schema.children[0]->format;
+  const int64_t bits = item.size() == 1 ? FixedBits(item) : 0;
   const int64_t list_size = std::strtoll(schema.format + 3, nullptr, 10);
   // Lance packs smaller values in blocks, which readers of many rows like better.
   constexpr int64_t kSmallestValueBytes = 256;
-  if (!bits || list_size * *bits / 8 < kSmallestValueBytes) return std::nullopt;
-  return PlainType{.list_size = list_size, .item_bits = *bits};
+  if (bits < 8 || list_size * bits / 8 < kSmallestValueBytes) return std::nullopt;
+  return PlainType{.list_size = list_size, .item_bits = bits};
 }
 
-bool IsNullAt(const ArrowArray& values, int64_t row) {
-  return values.null_count != 0 && values.buffers[0] != nullptr && !BitAt(values.buffers[0], values.offset + row);
-}
+bool IsNullAt(const ArrowArray& values, int64_t row) { return !IsValidAt(values, row); }
 
 std::string_view ValueAt(const PlainType& type, const ArrowArray& values, int64_t row) {
   const int64_t begin = OffsetAt(type, values, values.offset + row);

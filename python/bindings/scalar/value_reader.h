@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "model/arrow_c_data.h"
+#include "model/arrow_layout.h"
 #include "scalar/argument_form.h"
 #include "scalar/arrow_type.h"
 #include "scalar/py_ref.h"
@@ -19,10 +19,6 @@ inline T LoadAt(const void* data, int64_t index) {
   T value;
   std::memcpy(&value, static_cast<const char*>(data) + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
   return value;
-}
-
-inline bool BitAt(const void* bits, int64_t index) {
-  return ((static_cast<const uint8_t*>(bits)[index >> 3] >> (index & 7)) & 1) != 0;
 }
 
 /// Reads rows of one array, which is borrowed and must outlive the reader. GIL held throughout.
