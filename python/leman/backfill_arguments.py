@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from . import argument_checks as check
 from . import executors, function_registry
 from .backfill_spec import BackfillSpec
-from .blob_outputs import check_blob_outputs
+from .blob_column import check_blob_filter
 from .column_groups import group_name, group_of, group_type, is_group
 from .column_metadata import ColumnFunction, read_column_function
 from .function_options import check_sizes
@@ -101,9 +101,9 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         column_function(table, column, None)
     _refuse_input_columns_of_a_whole_row(columns, override.kind if override else described.kind if described else "")
     function = override or _function(table, field, described, output_type, for_plan)
-    check_output_type(group_name(filled), output_type, function)
+    check_output_type(group_name(filled), output_type, function, field)
     filters = "retry_failed=True" if only_rows is not None else None if where is None else f"where={where!r}"
-    check_blob_outputs([schema.field(name) for name in filled], dataset.data_storage_version, filters)
+    check_blob_filter(field, dataset.data_storage_version, filters)
     recorded = described.input_columns if described is not None and override is None else None
     resolved = resolve_input_columns(schema, filled, function, columns if columns is not None else recorded)
     sizes = _sizes(given, function)

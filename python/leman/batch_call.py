@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .blob_outputs import results_of
 from .errors import CallInterrupted, FunctionTimeoutError
 from .lance_errors import HostError
 from .row_policy import RowPolicy, SkippedRow
@@ -208,6 +209,15 @@ def _is_text(data_type: pa.DataType) -> bool:
 
 def _is_small_part(array: pa.Array) -> bool:
     return array.get_total_buffer_size() > 2 * array.nbytes + 4096
+
+
+class BlobBatchFunction(BatchFunction):
+    """One that fills a blob column."""
+
+    def apply(self, batch: pa.RecordBatch, selected: bytes | None) -> tuple[pa.Array, list[SkippedRow]]:
+        """Return results as ``blob_outputs`` describes them; see :meth:`BatchFunction.apply`."""
+        values, skipped = super().apply(batch, selected)
+        return results_of(values), skipped
 
 
 def _short(value: object) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import argument_checks as check
 from . import function_registry
-from .blob_outputs import check_blob_outputs
+from .blob_column import blob_column, makes_blobs
+from .blob_inputs import is_blob
 from .column_chain import check_no_cycle
 from .column_groups import group_name, group_of, group_type, new_parts, siblings
 from .column_metadata import PREFIX, ColumnFunction, read_column_function
@@ -69,7 +70,6 @@ def _add_functions(
     if twice:
         raise ValueError(f"add_columns(): column {twice[0]!r} would be added twice; give one function another prefix")
     fields = [field for binding in bindings for field in _function_fields(table, binding)]
-    check_blob_outputs(fields, dataset.data_storage_version)
     # An expression can still be refused by Lance; then nothing was added.
     if expressions:
         dataset.add_columns(expressions)
@@ -159,6 +159,15 @@ def _function_fields(table: Table, binding: _Binding) -> list[pa.Field]:
     function = binding.function
     described = store_function(table.files, function, binding.input_columns, done_version=function.version)
     metadata = {**function.field_metadata, **described.to_metadata()}
+    if makes_blobs(function):
+        if binding.unpacked:
+            raise ValueError(
+                f"function {function.name!r} fills several columns, and field_metadata says 'lance-encoding:blob': "
+                "only a function of one column can fill a blob column"
+            )
+        version = table.to_lance().data_storage_version
+        field = blob_column(binding.columns[0], function, version)
+        return [field.with_metadata({**(field.metadata or {}), **described.to_metadata()})]
     if not binding.unpacked:
         return [pa.field(binding.columns[0], function.data_type, metadata=metadata)]
     names = struct_fields(function)
@@ -218,13 +227,14 @@ def _rebound_metadata(
         function = as_user_function("udf", alteration["udf"])
     else:
         function = column_function(table, column, before)
-    check_output_type(group_name(filled), group_type(schema, filled), function)
+    check_output_type(group_name(filled), group_type(schema, filled), function, field)
     recorded = _recorded_inputs(schema, filled, function, columns)
     check_no_cycle(schema, filled, recorded)
     described = store_function(
         table.files, function, recorded, done_version=_kept_done_version(before, function, recorded)
     )
-    metadata: dict[str, str | None] = {**function.field_metadata, **described.to_metadata()}
+    own = {} if is_blob(field) else function.field_metadata  # What makes it a blob column stays as it is.
+    metadata: dict[str, str | None] = {**own, **described.to_metadata()}
     if before is not None and before.done_version is not None and described.done_version is None:
         metadata[PREFIX + "done_version"] = None
     return function, metadata

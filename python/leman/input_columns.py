@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .argument_checks import closest
-from .blob_inputs import is_blob_path
+from .blob_column import check_blob_function
+from .blob_inputs import is_blob, is_blob_path
 from .errors import ColumnNotFoundError
 from .function_signature import RECORD_BATCH, SCALAR, Argument
 from .user_function import UserFunction
@@ -139,8 +140,13 @@ def _check_type(function: UserFunction, argument: Argument, path: str, data_type
         )
 
 
-def check_output_type(column: str, column_type: pa.DataType, function: UserFunction) -> None:
-    """Raise ``TypeError`` unless the function's type is the column's."""
+def check_output_type(
+    column: str, column_type: pa.DataType, function: UserFunction, field: pa.Field | None = None
+) -> None:
+    """Raise ``TypeError`` unless the function's type is the column's; ``field``: of a column that is filled alone."""
+    if field is not None and is_blob(field):
+        check_blob_function(column, function)
+        return
     if function.data_type != column_type:
         raise TypeError(
             f"column {column!r} is {column_type}, but function {function.name!r} makes {function.data_type}; "

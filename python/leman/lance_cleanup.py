@@ -34,6 +34,8 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LEASE = re.compile(r"[0-9a-f]{16}")
 _COMPUTATION = re.compile(r"[0-9a-f]{32}")
 _DETACHED_MANIFEST = re.compile(r"d(\d+)\.manifest")
+# Blobs beside a data file lie in a folder of its name.
+_BLOBS_OF = "leman-"
 _OWN_FOLDERS = ("jobs", "errors", "leases", "udfs")
 _PAYLOAD_KEY = (PREFIX + "payload").encode()
 
@@ -48,7 +50,7 @@ class _File:
 @dataclasses.dataclass
 class _Listing:
     files: list[_File] = dataclasses.field(default_factory=list)
-    checkpoint_folders: dict[Path, int] = dataclasses.field(default_factory=dict)
+    emptied_folders: dict[Path, int] = dataclasses.field(default_factory=dict)
 
     def keys_before(self, micros: int) -> set[str]:
         return {file.key for file in self.files if file.changed_micros < micros}
@@ -110,7 +112,7 @@ def clean_table(
         }
     done = _engine.clean_table(str(root or ""), inputs, door)
     if not any(job["alive"] for job in inputs["jobs"]):
-        _remove_empty(listing.checkpoint_folders, inputs["now_micros"] - inputs["grace_micros"])
+        _remove_empty(listing.emptied_folders, inputs["now_micros"] - inputs["grace_micros"])
     if done["failed"]:
         raise OSError(
             f"table {table_uri!r}: {done['files']} leftover file(s) were removed, and {done['failed']} could not be: "
@@ -183,7 +185,11 @@ class _Folder:
         for name, status in _entries(own / "checkpoints"):
             if stat.S_ISDIR(status.st_mode) and _COMPUTATION.fullmatch(name):
                 folders.append(own / "checkpoints" / name)
-                listing.checkpoint_folders[folders[-1]] = status.st_mtime_ns // 1000
+                listing.emptied_folders[folders[-1]] = status.st_mtime_ns // 1000
+        for name, status in _entries(self._root / "data"):
+            if stat.S_ISDIR(status.st_mode) and name.startswith(_BLOBS_OF):
+                folders.append(self._root / "data" / name)
+                listing.emptied_folders[folders[-1]] = status.st_mtime_ns // 1000
         for folder in folders:
             prefix = folder.relative_to(self._root).as_posix()
             for name, status in _entries(folder):
@@ -210,6 +216,7 @@ class _Bucket:
         computations = [name for name in self._door.folders("_leman/checkpoints") if _COMPUTATION.fullmatch(name)]
         folders = ["data", *(f"_leman/{name}" for name in _OWN_FOLDERS)]
         folders += [f"_leman/checkpoints/{name}" for name in computations]
+        folders += [f"data/{name}" for name in self._door.folders("data") if name.startswith(_BLOBS_OF)]
         for folder in folders:
             listing.files += [_File(f"{folder}/{name}", *rest) for name, *rest in self._door.entries(folder)]
         known = {file.key for file in listing.files}

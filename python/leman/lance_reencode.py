@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .blob_column import fills_blobs
+from .blob_data_file import write_blob_data_file
 from .lance_errors import translate
 from .lance_worker import data_cache_bytes, file_schema
 
@@ -38,6 +40,8 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
     """
     from lance.file import LanceFileReader, LanceFileWriter
 
+    if fills_blobs(dataset, columns):
+        return write_blob_data_file(paths, *os.path.split(output_path), dataset, columns[0])
     temporary = f"{output_path}.tmp"
     try:
         schema = file_schema(dataset, columns)
@@ -83,6 +87,10 @@ def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDatas
     from lance.file import LanceFileReader, LanceFileWriter
 
     root, options = spec.table_uri.rstrip("/"), spec.storage_options or None
+    if fills_blobs(dataset, spec.columns):
+        folder, name = os.path.split(f"{root}/{output_key}")
+        sources = [f"{root}/{key}" for key in keys]
+        return write_blob_data_file(sources, folder, name, dataset, spec.columns[0], options)
     schema = file_schema(dataset, spec.columns)
     try:
         # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.

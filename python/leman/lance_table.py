@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .blob_inputs import is_blob
 from .lance_errors import HostError, translate
 
 if TYPE_CHECKING:
@@ -207,8 +208,9 @@ def _leaf_ids(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> list[int
     every_node = dataset.data_storage_version == "2.0"
     ids: list[int] = []
 
-    def visit(field: Any) -> None:
-        children = field.children()
+    def visit(field: Any, is_blob: bool = False) -> None:
+        # Where a blob of version 2 lies is kept in one column, though its type has children.
+        children = [] if is_blob else field.children()
         if every_node or not children:
             ids.append(field.id())
         for child in children:
@@ -216,7 +218,7 @@ def _leaf_ids(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> list[int
 
     by_name = {field.name(): field for field in dataset.lance_schema.fields()}
     for column in columns:
-        visit(by_name[column])
+        visit(by_name[column], is_blob(dataset.schema.field(column)))
     return ids
 
 

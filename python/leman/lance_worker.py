@@ -18,7 +18,9 @@ import lance
 import pyarrow as pa
 from lance.file import LanceFileWriter
 
-from .batch_call import BatchFunction
+from . import blob_outputs
+from .batch_call import BatchFunction, BlobBatchFunction
+from .blob_column import fills_blobs
 from .blob_inputs import ADDRESS, blob_inputs, instance
 from .errors import CallInterrupted
 from .lance_errors import translate
@@ -48,6 +50,7 @@ def make_payload(
     Workers on this machine also take over the driver's environment variables, folder and ``sys.path``.
     """
     process = None
+    blobs = fills_blobs(dataset, spec.columns)
     if on_this_machine:
         process = {
             "sys_path": list(sys.path),
@@ -65,7 +68,8 @@ def make_payload(
             "columns": spec.columns,
             "unpacked": spec.unpacked,
             "inputs": spec.input_columns,
-            "output_field": pa.field(spec.column, spec.output_type),
+            "output_field": pa.field(spec.column, blob_outputs.RESULT_TYPE if blobs else spec.output_type),
+            "blobs": blobs,
             "output_schema": file_schema(dataset, spec.columns),
             "storage_version": dataset.data_storage_version,
             "process": process,
@@ -74,7 +78,9 @@ def make_payload(
 
 
 def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> pa.Schema:
-    """Return the schema of a data file of columns: their own encoding metadata stays, Leman's keys do not."""
+    """Return the schema of a checkpoint of columns: their own encoding metadata stays, Leman's keys do not."""
+    if fills_blobs(dataset, columns):
+        return pa.schema([blob_outputs.value_field(dataset.schema.field(columns[0]))])
     fields = []
     for column in columns:
         field = dataset.schema.field(column)
@@ -123,12 +129,18 @@ class WorkerSession:
         self.door = open_remote(job["table_uri"], job["storage_options"])
         self.function = restore(job["function"])
         self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
-        self.callable = instance(self.function, self._dataset, job["inputs"])
+        self.callable = self._instance()
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0
         self.output_field: pa.Field = job["output_field"]
         self.skip_null, self.ndarrays = self._argument_forms()
         self.input_schema = self._input_schema()
+
+    def _instance(self) -> Any:
+        plain = instance(self.function, self._dataset, self._job["inputs"])
+        if self._job["blobs"] and self.function.kind == "scalar":
+            return blob_outputs.returning_results(plain, self.function)
+        return plain
 
     def _argument_forms(self) -> tuple[list[bool], list[bool]]:
         if self.kind not in ("scalar", "async"):
@@ -158,8 +170,10 @@ class WorkerSession:
 
     def batch_function(self, guard: CallGuard | None = None) -> BatchFunction:
         """Return what the engine calls for functions on whole batches; ``guard``: of one thread, limits its calls."""
-        output_type = self.output_field.type
-        return BatchFunction(self.function.name, self.kind, self.callable, output_type, self.row_policy(), guard)
+        name, policy = self.function.name, self.row_policy()
+        if self._job["blobs"]:
+            return BlobBatchFunction(name, self.kind, self.callable, pa.large_binary(), policy, guard)
+        return BatchFunction(name, self.kind, self.callable, self.output_field.type, policy, guard)
 
     @property
     def call_limit_s(self) -> float | None:
@@ -190,7 +204,7 @@ class WorkerSession:
         self._async_threads += 1
         function = self.callable
         if self._async_threads > 1:
-            function = instance(self.function, self._dataset, self._job["inputs"])
+            function = self._instance()
         return AsyncFunction(
             self.function.name,
             function,
@@ -222,6 +236,10 @@ class WorkerSession:
         }
         if with_deleted_rows:
             arguments.update(include_deleted_rows=True, with_row_id=True)
+        reader = self._scan(pieces, arguments)
+        return blob_outputs.with_addresses_as_results(reader) if filter and self._job["blobs"] else reader
+
+    def _scan(self, pieces: list[tuple[int, int, int]], arguments: dict[str, Any]) -> pa.RecordBatchReader:
         try:
             fragments = [self._fragment(fragment_id) for fragment_id, _, _ in pieces]
             if len(pieces) > 1 and all(
@@ -260,7 +278,7 @@ class WorkerSession:
             name = path if path not in projection else f"{path}#{index}"
             projection[name] = ADDRESS if index in self._blobs else _as_sql(path)
         if filter:
-            projection["#carried"] = self._carried()
+            projection["#carried"] = ADDRESS if self._job["blobs"] else self._carried()
             projection["#selected"] = f"({filter})"
         return projection
 
@@ -274,13 +292,16 @@ class WorkerSession:
 
     def create_file(self, path: str) -> ColumnFile:
         """Begin a file of the output column, or of all that the function fills."""
-        return ColumnFile(path, self._job)
+        return ColumnFile(path, self._job, self._dataset)
 
 
 class ColumnFile:
     """A file of one column being written, or of several that one function fills."""
 
-    def __init__(self, path: str, job: dict[str, Any]) -> None:
+    def __init__(self, path: str, job: dict[str, Any], dataset: lance.LanceDataset) -> None:
+        self._dataset = dataset
+        self._blobs: bool = job["blobs"]
+        self._largest_bytes = 0
         self._schema: pa.Schema = job["output_schema"]
         self._unpacked: bool = job["unpacked"]
         self._path = path
@@ -301,16 +322,26 @@ class ColumnFile:
     def write(self, values: pa.Array) -> None:
         """Append values."""
         try:
+            if self._blobs:
+                self._write_blobs(values)
+                return
             columns = values.flatten() if self._unpacked else [values]
             self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error
+
+    def _write_blobs(self, results: pa.Array) -> None:
+        for values, largest_bytes in blob_outputs.written_values(results, self._dataset, self._schema.names[0]):
+            self._largest_bytes = max(self._largest_bytes, largest_bytes)
+            self._writer.write_batch(pa.RecordBatch.from_arrays([values], schema=self._schema))
 
     def close(self, metadata: dict[str, str]) -> int:
         """Complete the file; return its size in bytes."""
         try:
             for key, value in metadata.items():
                 self._writer.add_schema_metadata(key, value)
+            if self._blobs:
+                self._writer.add_schema_metadata(blob_outputs.LARGEST_KEY, str(self._largest_bytes))
             self._writer.close()
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error

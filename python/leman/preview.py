@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
+from .blob_column import makes_blobs
 from .blob_inputs import ADDRESS, blob_inputs, instance
 from .function_signature import NATIVE, RECORD_BATCH, SCALAR
 from .input_columns import resolve_input_columns
@@ -212,21 +213,27 @@ class _Trial:
         import pyarrow as pa
 
         from . import _engine
+        from .blob_outputs import content_of
+
+        blobs = makes_blobs(self._function)
+        data_type = pa.large_binary() if blobs else self._function.data_type
 
         def call() -> Any:
             result = self._callable(*arguments)
-            return result if self._loop is None else self._loop.run_until_complete(result)
+            value = result if self._loop is None else self._loop.run_until_complete(result)
+            return content_of(value) if blobs and value is not None else value
 
         call.__name__ = self._function.name
-        return _engine.array_of_results(call, 1, pa.field("value", self._function.data_type))[0].as_py()
+        return _engine.array_of_results(call, 1, pa.field("value", data_type))[0].as_py()
 
     def _batch(self, batch: pa.RecordBatch) -> list[_Result]:
+        import pyarrow as pa
+
         from .batch_call import BatchFunction
         from .row_policy import RowPolicy
 
-        caller = BatchFunction(
-            self._function.name, self._function.kind, self._callable, self._function.data_type, RowPolicy(())
-        )
+        data_type = pa.large_binary() if makes_blobs(self._function) else self._function.data_type
+        caller = BatchFunction(self._function.name, self._function.kind, self._callable, data_type, RowPolicy(()))
         if self._function.kind != RECORD_BATCH:
             batch = batch.select(list(self._columns))
         whole, error, elapsed_s = self._timed(lambda: caller.apply(batch, None)[0])

@@ -12,6 +12,7 @@ namespace leman {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr std::string_view kBlobAsValue = "leman.blob";
 constexpr std::string_view kFixedSizeListOfStruct = "fixed_size_list:struct";
 
 bool IsTrue(const SchemaField& field, const std::string& key) {
@@ -27,13 +28,20 @@ bool IsList(const SchemaField& field) {
   return field.logical_type.starts_with("list") || field.logical_type.starts_with("large_list");
 }
 
+bool IsBlob(const SchemaField& field) {
+  const auto extension = field.metadata.find("ARROW:extension:name");
+  return field.metadata.contains("lance-encoding:blob") || field.logical_type.find("blob") != std::string::npos ||
+         (extension != field.metadata.end() && extension->second.starts_with("lance.blob"));
+}
+
 /// Blobs keep positions in the file as values; a page boundary inside a fixed-size list of structs is read wrongly.
 Status CheckField(const SchemaField& field) {
-  const auto extension = field.metadata.find("ARROW:extension:name");
-  const bool blob = field.metadata.contains("lance-encoding:blob") ||
-                    field.logical_type.find("blob") != std::string::npos ||
-                    (extension != field.metadata.end() && extension->second.starts_with("lance.blob"));
-  if (blob) return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is a blob: its pages hold positions");
+  if (field.metadata.contains(std::string(kBlobAsValue))) {
+    return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is a blob, whose values move out of the column");
+  }
+  if (IsBlob(field)) {
+    return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is a blob: its pages hold positions");
+  }
   if (field.logical_type.starts_with(kFixedSizeListOfStruct)) {
     return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is a fixed-size list of structs");
   }
@@ -192,7 +200,18 @@ bool IsUnreadable(const std::vector<ColumnRole>& roles) {
   return std::any_of(roles.begin(), roles.end(), [](const ColumnRole& role) { return role.mixed_struct_layers; });
 }
 
+Status CheckIsDataFile(const LanceFile& file) {
+  for (const SchemaField& field : file.descriptor.fields) {
+    if (field.metadata.contains(std::string(kBlobAsValue))) return CheckField(field);
+  }
+  return Ok();
+}
+
 Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file) {
+  // What is inside of a blob has no ids of its own in Lance's files.
+  for (const SchemaField& field : file.descriptor.fields) {
+    if (IsBlob(field)) return CheckField(field).error();
+  }
   LEMAN_ASSIGN_OR_RETURN(const std::vector<std::vector<size_t>> children, ChildrenOfFields(file.descriptor.fields));
   return LayoutWalk(file, children).Run();
 }

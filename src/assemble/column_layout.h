@@ -21,6 +21,9 @@ struct ColumnRole {
 /// Whether some column of `roles` has pages that Lance cannot read together.
 bool IsUnreadable(const std::vector<ColumnRole>& roles);
 
+/// kUnsupported if the file has blobs as plain values: a checkpoint of a blob column, see docs/formats/checkpoint.md.
+Status CheckIsDataFile(const LanceFile& file);
+
 /// One role a column. kUnsupported, with the reason, if the pages of `file` cannot be joined with those of others;
 /// kCorrupt if its columns do not hold the rows that its schema says.
 Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file);

@@ -247,6 +247,7 @@ class Assembly {
   }
 
   Result<AssembledFile> TakeWhole(const LanceFile& file) {
+    LEMAN_RETURN_IF_ERROR(CheckIsDataFile(file));
     if (const auto roles = RolesOfColumns(file); roles.ok() && IsUnreadable(*roles)) {
       return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
     }

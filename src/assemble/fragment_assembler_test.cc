@@ -199,6 +199,14 @@ TEST_F(FragmentAssembler, WhatCannotBeStitchedIsEncodedAgain) {
   EXPECT_EQ(made->rows, 10);
 }
 
+TEST_F(FragmentAssembler, BlobsAsValuesAreEncodedAgainAlsoFromOneCheckpoint) {
+  Add(10, 10, {.field_metadata = {{"leman.blob", "value"}}});
+  const Result<AssembledFile> made = Assemble();
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->way, AssembledFile::Way::kReencoded);
+  EXPECT_NE(made->reencode_reason.find("blob"), std::string::npos);
+}
+
 TEST_F(FragmentAssembler, SmallCheckpointsAreEncodedAgain) {
   options_.coalesce_below_bytes = 1000;
   Add(50, 100);

@@ -108,6 +108,7 @@ class Assembly {
   }
 
   Result<AssembledFile> TakeWhole() {
+    LEMAN_RETURN_IF_ERROR(CheckIsDataFile(files_.front()));
     const AssemblyPlan plan = PlanWholeCopy(files_.front());
     if (plan.size_bytes > kMaxCopiedObjectBytes) return CarryOut(plan, AssembledFile::Way::kStitched);
     LEMAN_RETURN_IF_ERROR(store_.Copy(checkpoints_.front().path, output_key_));

@@ -78,6 +78,12 @@ bool IsLanceTemporaryName(std::string_view name) {
 NamedFile Recognize(std::string_view key) {
   if (key.starts_with("data/")) {
     const std::string_view name = key.substr(5);
+    // Blobs that lie beside a data file are in a folder of its name: they go when it goes.
+    if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
+      const std::string owner = std::string(name.substr(0, slash)) + ".lance";
+      if (!name.ends_with(".blob") || name.rfind('/') != slash || !ParseDoneFileName(owner)) return {};
+      return {FileKind::kData, owner};
+    }
     const auto unfinished = Without(name, ".tmp");
     if (!ParseDoneFileName(std::string(unfinished.value_or(name)))) return {};
     return {unfinished ? FileKind::kUnfinished : FileKind::kData, std::string(name)};

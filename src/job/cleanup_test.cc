@@ -63,6 +63,18 @@ TEST_F(CleanupTest, CheckpointsFinishedOrNotGoAtOnceWhereNoJobRuns) {
   EXPECT_EQ(CleanupReasonText(plan.remove[0].reason), "checkpoint of no running job");
 }
 
+TEST_F(CleanupTest, BlobsBesideADataFileGoWithIt) {
+  const std::string folder = "data/" + kDataFile.substr(0, kDataFile.size() - 6);
+  const std::string blob = folder + "/10000000000000000000000000000000.blob";
+  AddFile(blob, kDay);
+  AddFile("data/another/1.blob", kDay);
+  AddFile(folder + "/notes.txt", kDay);
+  AddFile(folder + "/deeper/1.blob", kDay);
+  EXPECT_EQ(Removed(), Keys{blob});
+  inputs_.referred_data.insert(kDataFile);
+  EXPECT_EQ(Removed(), Keys{});
+}
+
 TEST_F(CleanupTest, ARunningJobKeepsAllCheckpointsOfItsComputationHoweverOld) {
   AddAlive(kHour);
   BackfillSpec spec;

@@ -1,6 +1,9 @@
-"""Blob columns as outputs: filled where Lance keeps them in the data file, refused where not."""
+"""Blob columns as outputs, in both forms that Lance has."""
 
 from __future__ import annotations
+
+import pathlib
+import tracemalloc
 
 import lance
 import pyarrow as pa
@@ -9,55 +12,247 @@ from lance.blob import BlobType
 
 import leman
 
+from .conftest import CallLog
+
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-ROWS = 400
 BLOB = {"lance-encoding:blob": "true"}
+#: Inside the data file, in a shared file, in a file of its own; empty; and none.
+SIZES = [5, 100_000, 5_000_000, 0, None]
 
 
-def value(x: int) -> bytes | None:
-    return None if x % 17 == 3 else b"" if x % 17 == 5 else bytes([x % 251]) * (x * 37)
+def content(x: int) -> bytes | None:
+    size = SIZES[x % 5]
+    return None if size is None else bytes([65 + x % 26]) * size
 
 
-@leman.udf(data_type=pa.large_binary(), field_metadata=BLOB)
-def blob(x: int) -> bytes | None:
-    return value(x)
+@pytest.fixture(params=["2.1", "2.2"])
+def table(db: leman.Connection, request: pytest.FixtureRequest) -> leman.Table:
+    data = pa.table({"x": pa.array(range(40), pa.int64())})
+    return db.create_table("t", data, max_rows_per_file=15, data_storage_version=request.param)
 
 
-def table_of(db: leman.Connection, version: str) -> leman.Table:
-    rows = pa.table({"x": pa.array(range(ROWS), pa.int64())})
-    return db.create_table("t", rows, max_rows_per_file=ROWS, data_storage_version=version)
+def blobs(table: leman.Table, column: str = "b") -> dict[int, bytes | None]:
+    """The column as a fresh reader finds it."""
+    dataset = lance.dataset(table.uri)
+    dataset.validate()
+    rows = dataset.to_table(columns=["x"], with_row_address=True)
+    addresses = rows.column("_rowaddr").to_pylist()
+    files = dataset.take_blobs(column, addresses=addresses)
+    return {x: None if f is None else f.read() for x, f in zip(rows.column("x").to_pylist(), files, strict=True)}
 
 
-@pytest.mark.parametrize("version", ["2.0", "2.1"])
-def test_blobs_of_several_checkpoints_are_those_that_the_function_made(db: leman.Connection, version: str) -> None:
-    table = table_of(db, version)
-    table.add_columns({"y": blob})
-    result = table.backfill("y", concurrency=2, checkpoint_size=ROWS // 8, progress=False)
-    assert result.metrics["checkpoints"] >= 8 and result.metrics["fragments_reencoded"] == 1
-    found = lance.dataset(table.uri).take_blobs("y", indices=list(range(ROWS)))
-    assert [None if file is None else file.readall() for file in found] == [value(x) for x in range(ROWS)]
+def made(calls: CallLog | None = None, version: str = "1", fail_at: int | None = None, mark: bytes = b""):
+    path = None if calls is None else calls.path
+
+    @leman.udf(data_type=pa.large_binary(), field_metadata=BLOB, version=version)
+    def make(x: int) -> bytes | None:
+        if path is not None:
+            with open(path, "ab") as log:
+                log.write(b".")
+        if x == fail_at:
+            raise ValueError("not this one")
+        value = content(x)
+        return value if value is None else mark + value
+
+    return make
 
 
-@pytest.mark.parametrize("data_type", [pa.large_binary(), BlobType(), pa.struct([("b", BlobType())])], ids=str)
-def test_blobs_of_version_2_are_refused_before_anything_is_added(db: leman.Connection, data_type: pa.DataType) -> None:
-    table = table_of(db, "2.2")
-    metadata = BLOB if data_type == pa.large_binary() else None
-    with pytest.raises(ValueError, match=r"column 'y': Leman cannot fill Lance blobs of version 2 .*write data_type="):
-        table.add_columns({"y": leman.udf(data_type=data_type, field_metadata=metadata)(blob.__wrapped__)})
+EXPECTED = {x: content(x) for x in range(40)}
+
+
+def test_blobs_of_all_sizes(table: leman.Table, calls: CallLog) -> None:
+    table.add_columns({"b": made(calls)})
+    result = table.backfill("b", concurrency=2, checkpoint_size=7)
+    assert blobs(table) == EXPECTED
+    assert calls.count == 40
+    assert result.metrics["bytes_reencoded"] > 0
+    assert table.backfill("b").rows_computed == 0
+    is_type = str(table.schema.field("b").type).startswith("extension<lance.blob")
+    assert is_type == (table.to_lance().data_storage_version == "2.2")
+
+
+def test_one_checkpoint_a_fragment(table: leman.Table) -> None:
+    table.add_columns({"b": made()})
+    table.backfill("b", concurrency=1)
+    assert blobs(table) == EXPECTED
+
+
+def test_where_keeps_what_it_does_not_select(table: leman.Table) -> None:
+    table.add_columns({"b": made()})
+    table.backfill("b", where="x < 20", concurrency=2)
+    assert blobs(table) == {x: content(x) if x < 20 else None for x in range(40)}
+    table.delete("x % 7 = 3")
+    table.alter_columns({"path": "b", "udf": made(version="2", mark=b"2")})
+    table.backfill("b", where="x >= 10", concurrency=1, batch_size=4)
+    changed = {x: value if x < 10 or value is None else b"2" + value for x, value in EXPECTED.items()}
+    assert blobs(table) == {x: value for x, value in changed.items() if x % 7 != 3}
+
+
+def test_a_failed_job_is_resumed(table: leman.Table, calls: CallLog) -> None:
+    table.add_columns({"b": made(calls, fail_at=33)})
+    with pytest.raises(leman.UserFunctionError, match="not this one"):
+        table.backfill("b", concurrency=1, checkpoint_size=3, commit_granularity=None)
+    done = calls.count
+    assert done >= 33
+    calls.clear()
+    table.backfill("b", udf=made(calls), concurrency=1)
+    assert blobs(table) == EXPECTED
+    assert calls.count < 40 - 27
+
+
+def test_appended_rows_and_rows_skipped(table: leman.Table) -> None:
+    function = made(fail_at=6)
+    function.on_error = (leman.Skip(ValueError),)
+    table.add_columns({"b": function})
+    assert table.backfill("b").rows_skipped == 1
+    assert blobs(table) == {**EXPECTED, 6: None}
+    table.add(pa.table({"x": pa.array([40, 41], pa.int64())}))
+    assert table.backfill("b", udf=made()).rows_computed == 2
+    table.backfill("b", udf=made(), retry_failed=True)
+    assert blobs(table) == {**EXPECTED, 40: content(40), 41: content(41)}
+
+
+def test_paths_are_read_before_the_next_call(table: leman.Table, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "download"
+
+    @leman.udf(data_type=pa.large_binary(), field_metadata=BLOB)
+    def download(x: int) -> pathlib.Path | None:
+        value = content(x)
+        if value is None:
+            return None
+        file.write_bytes(value)  # The same file for every row.
+        return file
+
+    assert [row.output for row in download.preview(table, 5).rows] == [content(x) for x in range(5)]
+    table.add_columns({"b": download})
+    table.backfill("b", concurrency=1)
+    assert blobs(table) == EXPECTED
+
+
+def test_batch_async_and_class_functions(table: leman.Table) -> None:
+    @leman.udf(data_type=pa.binary(), field_metadata=BLOB)
+    def of_batches(x: pa.Array) -> pa.Array:
+        return pa.array([content(v) for v in x.to_pylist()], pa.binary())
+
+    @leman.udf(field_metadata=BLOB)
+    async def waiting(x: int) -> bytes:
+        return content(x)
+
+    @leman.udf(data_type=pa.large_binary(), field_metadata=BLOB)
+    class Stateful:
+        def setup(self) -> None:
+            self.ready = True
+
+        def __call__(self, x: int):
+            assert self.ready
+            value = content(x)
+            return None if value is None else bytearray(value)
+
+    table.add_columns({"p": of_batches, "q": waiting, "r": Stateful()})
+    for name in "pqr":
+        table.backfill(name, concurrency=1, where=None)
+        assert blobs(table, name) == EXPECTED
+    table.backfill("p", where="x > 30", concurrency=1)
+
+
+def test_a_blob_column_is_read_by_the_next_function(table: leman.Table) -> None:
+    @leman.udf
+    def size(b: bytes) -> int:
+        return len(b)
+
+    table.add_columns({"b": made()})
+    table.add_columns({"n": size})
+    table.backfill(["n", "b"], concurrency=1)
+    read = table.to_lance().to_table(columns=["x", "n"]).to_pylist()
+    assert {row["x"]: row["n"] for row in read} == {x: SIZES[x % 5] for x in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (5, "returned int for a blob column: expected bytes"),
+        ("/tmp/x", "write pathlib.Path"),
+        (pathlib.Path("/nowhere/at/all"), "No such file"),
+    ],
+)
+def test_wrong_results_name_the_row(table: leman.Table, value: object, message: str) -> None:
+    @leman.udf(data_type=pa.large_binary(), field_metadata=BLOB)
+    def wrong(x: int):
+        return value if x == 17 else b"x"
+
+    table.add_columns({"b": wrong})
+    with pytest.raises(leman.UserFunctionError, match=message) as caught:
+        table.backfill("b", concurrency=1)
+    assert "row 2 of fragment 1" in str(caught.value)
+    preview = wrong.preview(table, 3, where="x >= 16")
+    assert [row.error is None for row in preview.rows] == [True, False, True]
+
+
+def test_what_cannot_be_a_blob_column_is_refused(db: leman.Connection, table: leman.Table) -> None:
+    with pytest.raises(TypeError, match="keeps blobs, but function 'text' makes string"):
+        table.add_columns({"b": leman.udf(data_type=pa.string(), field_metadata=BLOB, name="text")(lambda x: "")})
+    inside = pa.struct([("b", BlobType())])
+    with pytest.raises(TypeError, match="only a column of its own can keep blobs: make 'b' a column"):
+        table.add_columns({"b": leman.udf(data_type=inside, name="inside")(lambda x: None)})
     assert table.schema.names == ["x"]
 
 
-def test_a_column_that_has_blobs_of_version_2_is_not_filled(db: leman.Connection) -> None:
-    table = table_of(db, "2.2")
-    table.add_columns([lance.blob_field("y")])
-    table.alter_columns({"path": "y", "udf": leman.udf(data_type=BlobType())(blob.__wrapped__)})
-    with pytest.raises(ValueError, match="cannot fill Lance blobs of version 2"):
-        table.backfill("y", concurrency=1)
+def test_the_type_of_blobs_and_tables_of_version_2_0(db: leman.Connection) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(40), pa.int64())}), data_storage_version="2.0")
+    table.add_columns({"b": leman.udf(data_type=BlobType())(made().__wrapped__)})
+    table.backfill("b", concurrency=1, checkpoint_size=16)
+    assert blobs(table) == EXPECTED
+    with pytest.raises(ValueError, match=r"where='x < 3': column 'b' keeps blobs, and in tables of file version 2\.0"):
+        table.backfill("b", where="x < 3")
 
 
-def test_a_condition_is_refused_at_the_call(db: leman.Connection) -> None:
-    table = table_of(db, "2.1")
-    table.add_columns({"y": blob})
-    with pytest.raises(ValueError, match="where='x < 30': column 'y' holds Lance blobs"):
-        table.backfill("y", where="x < 30", concurrency=1)
+def test_a_column_that_somebody_declared(db: leman.Connection) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(40), pa.int64())}), data_storage_version="2.2")
+    table.add_columns([lance.blob_field("b", inline_size_threshold=10)])
+    table.backfill("b", udf=made(), concurrency=1)
+    assert blobs(table) == EXPECTED
+
+
+def test_blobs_of_a_job_that_died_are_cleaned_and_others_stay(db: leman.Connection) -> None:
+    from leman.lance_cleanup import clean_table
+
+    table = db.create_table("t", pa.table({"x": pa.array(range(40), pa.int64())}), data_storage_version="2.2")
+    table.add_columns({"b": made()})
+    table.backfill("b", concurrency=1)
+    data = pathlib.Path(table.uri) / "data"
+    (kept,) = data.glob("leman-*/")
+    left = data / f"leman-f{'1' * 24}-0-0123456789ab"
+    left.mkdir()
+    (left / "10000000000000000000000000000000.blob").write_bytes(b"x" * 1000)
+    clean_table(table.uri)
+    assert left.exists()  # Too young: another machine's job may be about to commit it.
+    assert clean_table(table.uri, grace_s=0.0)["bytes"] >= 1000
+    assert list(data.glob("leman-*/")) == [kept]
+    assert blobs(table) == EXPECTED
+
+
+def test_memory_holds_some_values_not_the_fragment(tmp_path: pathlib.Path) -> None:
+    from lance.file import LanceFileWriter
+
+    from leman.blob_data_file import write_blob_data_file
+    from leman.blob_outputs import LARGEST_KEY, value_field
+
+    one = 1 << 20
+    data = pa.table({"x": pa.array(range(200), pa.int64())})
+    dataset = lance.write_dataset(data, str(tmp_path / "t.lance"), data_storage_version="2.2")
+    dataset.add_columns(pa.schema([lance.blob_field("b")]))
+    checkpoint = str(tmp_path / "c.lance")
+    schema = pa.schema([value_field(dataset.schema.field("b"))])
+    with LanceFileWriter(checkpoint, schema, version="2.2") as writer:
+        for x in range(200):
+            writer.write_batch(pa.record_batch([pa.array([bytes([x]) * one], pa.large_binary())], schema=schema))
+        writer.add_schema_metadata(LARGEST_KEY, str(one))
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    write_blob_data_file([checkpoint], str(tmp_path / "t.lance" / "data"), "made.lance", dataset, "b")
+    assert tracemalloc.get_traced_memory()[1] < 50 * one
+    assert pa.total_allocated_bytes() - before < 50 * one
+    tracemalloc.stop()
+    (pack,) = (tmp_path / "t.lance" / "data" / "made").iterdir()
+    assert pack.stat().st_size == 200 * one

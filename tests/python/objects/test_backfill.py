@@ -77,6 +77,18 @@ def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(db, optio
         assert y == random.Random(x).randbytes(512 << 10)
 
 
+def test_blobs_lie_beside_the_data_file(db, options) -> None:
+    @leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"})
+    def payload(x: int) -> bytes:
+        return random.Random(x).randbytes(100 if x % 3 else 300_000)
+
+    table = db.create_table("blobs", pa.table({"x": pa.array(range(12), pa.int64())}), data_storage_version="2.2")
+    table.add_columns({"b": payload})
+    table.backfill("b", concurrency=1, checkpoint_size=5)
+    found = lance.dataset(table.uri, storage_options=options).take_blobs("b", indices=list(range(12)))
+    assert [blob.read() for blob in found] == [payload(x) for x in range(12)]
+
+
 def test_skipped_rows_are_recorded_and_found(db) -> None:
     @leman.udf(data_type=pa.int64(), on_error=leman.skip_on_error())
     def picky(x: int) -> int:

@@ -1,0 +1,178 @@
+"""Data files of blob columns, written from checkpoints that hold the blobs as plain values."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from .blob_column import is_blob_type
+from .blob_outputs import LARGEST_KEY
+from .lance_errors import translate
+from .table_files import local_path
+
+if TYPE_CHECKING:
+    import lance
+    from lance.file import LanceFileReader, LanceFileSession
+
+_BATCH_BYTES = 16 << 20
+_BATCH_ROWS = 8192
+_PACK_BYTES = 1 << 30
+# Lance's own: smaller blobs lie in the data file, larger ones have a file each, those between share files.
+_INLINE_BYTES = 64 << 10
+_DEDICATED_BYTES = 4 << 20
+
+
+def write_blob_data_file(
+    sources: list[str],
+    folder: str,
+    name: str,
+    dataset: lance.LanceDataset,
+    column: str,
+    storage_options: Mapping[str, str] | None = None,
+) -> int:
+    """Write a fragment's data file; its blobs are read and written some megabytes, or one blob, at a time.
+
+    Parameters
+    ----------
+    sources : list of str
+        Checkpoints in row order: paths or URIs.
+    folder : str
+        The table's folder of data files, a path or URI.
+    name : str
+        Of the data file; blobs outside of it lie in the folder of that name without ``.lance``, as Lance has it.
+    dataset : lance.LanceDataset
+        For the column's form of blobs and the file version.
+    column : str
+        The column.
+    storage_options : mapping, optional
+        For Lance.
+
+    Returns
+    -------
+    int
+        The data file's own size in bytes, without the files beside it.
+    """
+    from lance.file import LanceFileReader, LanceFileSession
+
+    options = dict(storage_options or {}) or None
+    session = LanceFileSession(folder, storage_options=options)
+    version = dataset.data_storage_version
+    field = dataset.schema.field(column)
+    # A local file gets its name when it is complete; an object appears complete.
+    written = f"{name}.tmp" if local_path(folder) is not None else name
+    try:
+        blobs = _BlobsBeside(session, name, field) if is_blob_type(field.type) else _BlobsInside(field)
+        writer = session.open_writer(written, schema=pa.schema([blobs.field]), version=version)
+        for source in sources:
+            reader = LanceFileReader(source, storage_options=options)
+            for batch in reader.read_all(batch_size=_rows_at_once(reader), batch_readahead=1).to_batches():
+                writer.write_batch(
+                    pa.RecordBatch.from_arrays([blobs.stored(batch.column(0))], schema=pa.schema([blobs.field]))
+                )
+        blobs.finish()
+        writer.close()
+        size_bytes = int(writer.size_bytes or 0)
+        if written != name:
+            os.replace(os.path.join(folder, written), os.path.join(folder, name))
+        return size_bytes
+    except Exception as error:
+        if written != name:
+            _remove(folder, written, name)
+        raise translate(error, f"make data file {name}") from error
+
+
+def _rows_at_once(reader: LanceFileReader) -> int:
+    metadata = reader.metadata().schema.metadata or {}
+    largest = int(metadata.get(LARGEST_KEY.encode(), _BATCH_BYTES))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(largest, 1)))
+
+
+def _remove(folder: str, written: str, name: str) -> None:
+    if os.path.exists(os.path.join(folder, written)):
+        os.unlink(os.path.join(folder, written))
+    shutil.rmtree(os.path.join(folder, name.removesuffix(".lance")), ignore_errors=True)
+
+
+class _BlobsInside:
+    """``lance-encoding:blob``: Lance's writer puts the values into the data file."""
+
+    def __init__(self, field: pa.Field) -> None:
+        metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
+        self.field = field.with_metadata(metadata)
+
+    def stored(self, values: pa.Array) -> pa.Array:
+        """Return what the data file's column gets for ``values``."""
+        return values
+
+    def finish(self) -> None:
+        """Complete what was written beside the data file."""
+
+
+class _BlobsBeside:
+    """``lance.blob.v2``: the column holds where each value lies: inside, in a shared file, or in a file of its own."""
+
+    def __init__(self, session: LanceFileSession, name: str, field: pa.Field) -> None:
+        from lance.blob import BlobDescriptorArrayBuilder
+
+        metadata = field.metadata or {}
+        self._session = session
+        self._name = name
+        self._column = field.name
+        self._inline = int(metadata.get(b"lance-encoding:blob-inline-size-threshold", _INLINE_BYTES))
+        self._dedicated = int(metadata.get(b"lance-encoding:blob-dedicated-size-threshold", _DEDICATED_BYTES))
+        self._pack_limit = int(metadata.get(b"lance-encoding:blob-pack-file-size-threshold", _PACK_BYTES))
+        self._next_id = 1
+        self._pack: Any = None
+        self._pack_bytes = 0
+        empty = BlobDescriptorArrayBuilder(self._column)
+        empty.finish()
+        self.field: pa.Field = empty.field
+
+    def stored(self, values: pa.Array) -> pa.Array:
+        """Write large values beside the data file; return what its column gets."""
+        from lance.blob import BlobDescriptorArrayBuilder
+
+        builder = BlobDescriptorArrayBuilder(self._column)
+        for value in values:
+            if not value.is_valid:
+                builder.append_null()
+                continue
+            content = value.as_py()
+            if len(content) > self._dedicated:
+                builder.append_dedicated(self._write_alone(content), len(content))
+            elif len(content) > self._inline:
+                builder.extend_packed(*self._write_packed(content))
+            else:
+                builder.append_inline(content)
+        return builder.finish()
+
+    def _write_alone(self, content: bytes) -> int:
+        blob_id = self._new_id()
+        writer = self._session.open_dedicated_blob_writer(self._name, blob_id)
+        writer.write(content)
+        writer.finish()
+        return blob_id
+
+    def _write_packed(self, content: bytes) -> tuple[int, list[int], list[int]]:
+        if self._pack is not None and self._pack_bytes + len(content) > self._pack_limit:
+            self.finish()
+        if self._pack is None:
+            self._pack = self._session.open_packed_blob_writer(self._name, self._new_id())
+        offset = self._pack_bytes
+        self._pack.write_blob(content)
+        self._pack_bytes += len(content)
+        return self._pack.blob_id, [offset], [len(content)]
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def finish(self) -> None:
+        """Complete the shared file."""
+        if self._pack is not None:
+            self._pack.finish()
+        self._pack, self._pack_bytes = None, 0
