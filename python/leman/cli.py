@@ -11,7 +11,7 @@ import click
 
 from . import __version__, cli_output
 from .cli_cluster import cluster
-from .cli_function import load_named_function
+from .cli_function import add_several, load_named_function
 from .cli_udf import udf_commands
 from .connection import connect, prewarm_workers
 
@@ -309,41 +309,64 @@ def show(uri: str, table: str, version: int | None) -> None:
 @cli.command("add-column")
 @_common
 @_TABLE
-@click.argument("column")
+@click.argument("column", required=False)
 @_UDF
 @_INPUTS
+@click.option("--prefix", help="For a function of several columns: put before the names of its fields.")
 @click.option("--sql", metavar="EXPRESSION", help="An SQL expression instead of a function; it is computed at once.")
 @click.option(
     "--replace", is_flag=True, help="Give an existing column this function; the next backfill computes it anew."
 )
 def add_column(
-    uri: str, table: str, column: str, udf: str | None, input_columns: list[str] | None, sql: str | None, replace: bool
+    uri: str,
+    table: str,
+    column: str | None,
+    udf: str | None,
+    input_columns: list[str] | None,
+    prefix: str | None,
+    sql: str | None,
+    replace: bool,
 ) -> None:
     """Add a column that a function fills, or with --replace give a column another function.
+
+    A function annotated `-> leman.Columns[...]`, or one that returns a struct where --prefix is given, makes a column
+    of each field: leave COLUMN out.
 
     The column is null until `leman backfill` fills it. The function's code is stored beside the table, signed
     with your key.
     """
     if (udf is None) == (sql is None):
         raise click.UsageError("give either --udf or --sql")
+    if column is None and (sql is not None or replace):
+        raise click.UsageError("--sql and --replace need the name of a COLUMN")
+    if column is not None and prefix is not None:
+        raise click.UsageError(f"--prefix makes the names of several columns; leave out COLUMN {column!r}")
     # Opened first: a process that has made a function starts workers when it opens a table, and none are needed here.
     opened = _connect(uri).open_table(table)
+    names = [column] if column is not None else []
     if sql is not None:
         opened.add_columns({column: sql})
     elif udf is not None:
         function = load_named_function(udf)
-        if replace:
+        if column is not None and function.fills_columns and not replace:
+            raise click.UsageError(f"{udf} fills several columns and names them itself; leave out COLUMN {column!r}")
+        if column is None:
+            names = add_several(opened, function, prefix, input_columns)
+        elif replace:
             change: dict[str, Any] = {"path": column, "udf": function}
             opened.alter_columns({**change, "input_columns": input_columns} if input_columns else change)
         else:
             opened.add_columns({column: (function, input_columns) if input_columns else function})
-    field = opened.schema.field(column)
+    added = [{"table": table, "column": name, "type": str(opened.schema.field(name).type)} for name in names]
     if _is_json():
-        cli_output.print_json({"table": table, "column": column, "type": str(field.type), "version": opened.version})
-    else:
-        print(f"{table}.{column} ({field.type}) is there, at version {opened.version}.")
-        if sql is None:
-            print(f"Fill it with: leman backfill {uri} {table} {column}")
+        described = [{**entry, "version": opened.version} for entry in added]
+        cli_output.print_json(described if column is None else described[0])
+        return
+    for entry in added:
+        print(f"{table}.{entry['column']} ({entry['type']}) is there, at version {opened.version}.")
+    if sql is None:
+        which = "it" if column is not None else "them, all in one job,"
+        print(f"Fill {which} with: leman backfill {uri} {table} {names[0]}")
 
 
 @cli.command()

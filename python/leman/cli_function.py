@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .argument_checks import closest
 from .cli_module import import_place
+from .unpacked_function import UnpackedUDF
 from .user_function import UserFunction, UserFunctionClass, as_user_function
+
+if TYPE_CHECKING:
+    from .table import Table
 
 _FORM = "expected module:function, path.py:function, library.so:function or builtin:function"
 
@@ -48,6 +52,24 @@ def load_named_function(reference: str) -> UserFunction:
             raise TypeError(f"--udf {reference!r}: {name} is not a UDF class, so it takes no constructor arguments")
         return value(*positional, **keywords)
     return as_user_function("--udf", value)
+
+
+def add_several(table: Table, function: UserFunction, prefix: str | None, input_columns: list[str] | None) -> list[str]:
+    """Add a column of each field of a function's results; return their names.
+
+    Raises
+    ------
+    ValueError
+        Where the function fills one column, and so a name is missing.
+    """
+    if not function.fills_columns and prefix is None:
+        raise ValueError(
+            f"function {function.name!r} fills one column, which needs a name: add-column URI TABLE COLUMN …; for a "
+            "column of each field of a struct give --prefix (it may be empty)"
+        )
+    unpacked = UnpackedUDF(function, prefix=prefix or "", input_columns=input_columns)
+    table.add_columns(unpacked)
+    return unpacked.columns()
 
 
 def _split(reference: str) -> tuple[str, str]:

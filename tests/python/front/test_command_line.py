@@ -112,6 +112,46 @@ def test_a_class_is_named_with_its_arguments(texts: leman.Table, project: Path, 
     assert "embedding" in texts.schema.names
 
 
+SEVERAL = """
+import typing
+import pyarrow as pa
+import leman
+
+class Size(typing.NamedTuple):
+    words: int
+    letters: int
+
+@leman.udf
+def size(text: str) -> leman.Columns[Size]:
+    return Size(len(text.split()), len(text))
+
+@leman.udf
+def as_struct(text: str) -> Size:
+    return Size(0, 0)
+"""
+
+
+def test_functions_of_several_columns(texts: leman.Table, project: Path, capsys: Any) -> None:
+    db = texts.connection.uri
+    (project / "several.py").write_text(SEVERAL)
+    add = ("add-column", db, "texts", "--udf", "several.py:size")
+    out = succeed(capsys, *add)
+    assert "texts.words (int64) is there" in out and "texts.letters (int64) is there" in out
+    assert f"Fill them, all in one job, with: leman backfill {db} texts words" in out
+    described = json.loads(succeed(capsys, *add, "--prefix", "tag_", "--input-columns", "info.tag", "--json"))
+    assert [(entry["column"], entry["type"]) for entry in described] == [
+        ("tag_words", "int64"),
+        ("tag_letters", "int64"),
+    ]
+    succeed(capsys, "add-column", db, "texts", "--udf", "several.py:as_struct", "--prefix", "s_")
+    succeed(capsys, "add-column", db, "texts", "whole", "--udf", "several.py:as_struct")
+    assert {"words", "letters", "tag_words", "s_words", "s_letters", "whole"} <= set(texts.schema.names)
+    assert "leave out COLUMN 'x'" in fail(capsys, 2, "add-column", db, "texts", "x", "--udf", "several.py:size")
+    assert "leave out COLUMN 'x'" in fail(capsys, 2, *add, "x", "--prefix", "y_")
+    assert "needs a name" in fail(capsys, 2, "add-column", db, "texts", "--udf", "several.py:as_struct")
+    assert "need the name of a COLUMN" in fail(capsys, 2, "add-column", db, "texts", "--sql", "number")
+
+
 def test_expressions_and_replacements(texts: leman.Table, project: Path, capsys: Any) -> None:
     db = texts.connection.uri
     succeed(capsys, "add-column", db, "texts", "double", "--sql", "number * 2")
