@@ -39,6 +39,12 @@ class FunctionOptions:
 
 
 OPTION_NAMES = tuple(field.name for field in dataclasses.fields(FunctionOptions))
+# What Geneva's decorator takes and this one does not: what to do instead.
+_INSTEAD = {
+    "error_handling": "write on_error=[Retry(…), Skip(…)]",
+    "manifest": "give a cluster its packages with runtime_env; a function's own modules travel with it",
+    "auto_backfill": "call backfill when rows were added: it computes only those",
+}
 
 
 def checked_options(given: Mapping[str, Any]) -> FunctionOptions:
@@ -49,6 +55,10 @@ def checked_options(given: Mapping[str, Any]) -> FunctionOptions:
     TypeError, ValueError
         Naming the argument, its value and what was expected.
     """
+    for name in given:
+        if name in _INSTEAD:
+            raise TypeError(f"udf() got an unexpected keyword argument {name!r}: {_INSTEAD[name]}")
+    given = _with_gpus(given)
     check.reject_unknown("udf", {name: given[name] for name in given if name not in OPTION_NAMES}, OPTION_NAMES)
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in (
@@ -85,6 +95,20 @@ def checked_options(given: Mapping[str, Any]) -> FunctionOptions:
     options = FunctionOptions(**values)
     check_sizes(options.min_checkpoint_size, options.max_checkpoint_size, options.checkpoint_size)
     return options
+
+
+def _with_gpus(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with ``num_gpus`` for ``cuda``, Geneva's other name for one GPU."""
+    rest = {name: value for name, value in given.items() if name != "cuda"}
+    cuda = given.get("cuda", False)
+    if not isinstance(cuda, bool):
+        raise TypeError(f"cuda={cuda!r}: expected True (num_gpus=1) or False, got {type(cuda).__name__}")
+    if not cuda:
+        return rest
+    num_gpus = rest.get("num_gpus")
+    if num_gpus is not None and not num_gpus:
+        raise ValueError(f"cuda=True and num_gpus={num_gpus!r} contradict each other; num_gpus alone says it all")
+    return {**rest, "num_gpus": 1 if num_gpus is None else num_gpus}
 
 
 def check_sizes(minimum: int | None, maximum: int | None, fixed: int | None) -> None:

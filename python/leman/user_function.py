@@ -352,6 +352,7 @@ def udf(
     input_columns: list[str] | None = None,
     num_cpus: float | None = None,
     num_gpus: float | None = None,
+    cuda: bool = False,
     memory: int | None = None,
     resources: Mapping[str, float] | None = None,
     label_selector: Mapping[str, str] | None = None,
@@ -381,6 +382,8 @@ def udf(function: Any = None, /, **options: Any) -> Any:
         Columns (dotted paths for struct fields) in argument order; by default the argument names.
     num_cpus, num_gpus : float, optional
         Resources of one worker thread.
+    cuda : bool
+        The same as ``num_gpus=1``.
     memory : int, optional
         Bytes that a worker may use.
     resources : dict of str to float, optional
