@@ -59,9 +59,10 @@ std::vector<LaunchNews> PythonLauncher::TakeNews() {
   Guarded(&news, [&] {
     for (const nb::handle item : launcher_.attr("take_news")()) {
       const auto [kind, launch, text] = nb::cast<std::tuple<std::string, int64_t, std::string>>(item);
-      const auto told = kind == "ended"  ? LaunchNews::Kind::kEnded
-                        : kind == "note" ? LaunchNews::Kind::kNote
-                                         : LaunchNews::Kind::kFailed;
+      const auto told = kind == "ended"     ? LaunchNews::Kind::kEnded
+                        : kind == "leaving" ? LaunchNews::Kind::kLeaving
+                        : kind == "note"    ? LaunchNews::Kind::kNote
+                                            : LaunchNews::Kind::kFailed;
       news.push_back({told, launch, text});
     }
   });

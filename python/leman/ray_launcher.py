@@ -60,6 +60,7 @@ class RayLauncher:
         self._news: collections.deque[tuple[str, int, str]] = collections.deque()
         self._messages: collections.deque[str] = collections.deque()
         self._fitting: list[str] = []
+        self._draining: set[str] = set()
         self._actors: dict[int, Any] = {}
         self._serving: dict[Any, int] = {}
         self._capacity = ClusterCapacity(needs, concurrency, patience_s, self._say, self._fail)
@@ -82,7 +83,7 @@ class RayLauncher:
         self._asked.put(lambda: self._stop(launch))
 
     def take_news(self) -> list[tuple[str, int, str]]:
-        """Return what happened: (``ended``, ``note`` or ``failed``, launch, text)."""
+        """Return what happened: (``ended``, ``leaving``, ``note`` or ``failed``, launch, text)."""
         return [self._news.popleft() for _ in range(len(self._news))]
 
     def nodes(self) -> list[str]:
@@ -170,7 +171,12 @@ class RayLauncher:
         import ray
 
         nodes = ray.nodes()
-        self._fitting = [node["NodeID"] for node in nodes if self._needs.fit(node)]
+        draining = draining_nodes()
+        self._news.extend(("leaving", 0, node) for node in sorted(draining - self._draining))
+        self._draining |= draining
+        self._fitting = [
+            node["NodeID"] for node in nodes if self._needs.fit(node) and node["NodeID"] not in self._draining
+        ]
         self._capacity.look(nodes, len(self._actors))
 
     def _end_all(self) -> None:
@@ -298,6 +304,16 @@ def can_grow(needs: WorkerNeeds) -> bool:
     except Exception:  # Not known through a client connection.
         return False
     return most is not None and all(most.get(name, 0) >= amount for name, amount in needs.resources.items())
+
+
+def draining_nodes() -> set[str]:
+    """Return the ids of the nodes that are about to go, on which Ray places nothing any more."""
+    from ray._private.state import state
+
+    try:
+        return set(state.get_draining_nodes())
+    except Exception:  # Not known through a client connection: such a node is lost like any other.
+        return set()
 
 
 def describe_end(error: BaseException) -> str:

@@ -85,6 +85,7 @@ class JobLoop {
   void OnBlamed(const BlameRow& blame);
   void ReplaceSlowStarters();
   void LoseWorker(WorkerId id, std::optional<WorkerLoss> loss);
+  void RetireWorker(WorkerId id);
   void StopWorkers();
   // job_loop_finish.cc: assembly and commit.
   void AddPart(const RowRange& range, const std::string& file_name, bool check_bytes, int64_t size_bytes = 0);

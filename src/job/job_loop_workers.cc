@@ -30,6 +30,8 @@ void JobLoop::Obey(const Scheduler::Commands& commands) {
       OnBlamed(*blame);
     } else if (const auto* replace = std::get_if<ReplaceWorker>(&command)) {
       LoseWorker(replace->worker, replace->loss);
+    } else if (const auto* retire = std::get_if<leman::RetireWorker>(&command)) {
+      RetireWorker(retire->worker);
     } else if (const auto* fail = std::get_if<FailJob>(&command)) {
       Fail(fail->error);
     }
@@ -94,6 +96,9 @@ void JobLoop::TakePoolNews() {
         log_.Event("worker " + std::to_string(news.worker) + " did not come: " + news.text);
         ++metrics_.worker_deaths;
         Obey(scheduler_.OnWorkerLost(news.worker, news.text));
+        break;
+      case PoolNews::Kind::kLeaving:
+        Obey(scheduler_.OnWorkerLeaving(news.worker));
         break;
       case PoolNews::Kind::kNote:
         log_.Event(news.text);
@@ -285,6 +290,17 @@ void JobLoop::LoseWorker(WorkerId id, std::optional<WorkerLoss> loss) {
   ++metrics_.worker_deaths;
   workers_.erase(found);
   Obey(scheduler_.OnWorkerLost(id, *loss));
+}
+
+// It has nothing in hand: that it goes is no loss.
+void JobLoop::RetireWorker(WorkerId id) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  log_.Event("worker " + std::to_string(id) + " (pid " + std::to_string(found->second->pid) +
+             ") has left nothing behind and ends");
+  found->second->channel.Send(StopMessage{});
+  workers_.erase(found);
+  ports_.pool.Release(id);
 }
 
 void JobLoop::StopWorkers() {

@@ -45,7 +45,15 @@ class ThreadLauncher final : public WorkerLauncher {
     });
   }
   void Stop(int64_t) override {}
-  std::vector<LaunchNews> TakeNews() override { return std::exchange(news, {}); }
+  std::vector<LaunchNews> TakeNews() override {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(news, {});
+  }
+  /// From any thread.
+  void Tell(LaunchNews said) {
+    const std::lock_guard lock(mutex_);
+    news.push_back(std::move(said));
+  }
   std::vector<std::string> Nodes() override { return {}; }
 
   /// Replaces a worker's life where it returns true; owns `fd` then.
@@ -57,6 +65,7 @@ class ThreadLauncher final : public WorkerLauncher {
  private:
   ThreadWorkers& workers_;
   std::string token_;
+  std::mutex mutex_;
   std::vector<std::thread> threads_;
 };
 
@@ -169,6 +178,24 @@ TEST_F(RemoteJobTest, WhatTheLauncherCannotDoFailsTheJob) {
   const JobResult result = Run();
   EXPECT_EQ(result.status, JobStatus::kFailed);
   EXPECT_EQ(result.error->message, "no node has a GPU");
+}
+
+// What a spot machine's warning leads to: no row is computed twice, and nobody counts as dead.
+TEST_F(RemoteJobTest, AWorkerWhoseNodeIsAboutToGoHandsOver) {
+  std::atomic<int> calls = 0;
+  workers_.on_call = [&](ThreadWorker& worker, const Int64s&, int64_t*) {
+    if (worker.id() == 1 && ++calls == 2) launcher_.Tell({LaunchNews::Kind::kLeaving, 0, "node-1"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return Ok();
+  };
+  const JobResult result = RunToTheEnd();
+  ExpectAllComputed();
+  EXPECT_EQ(workers_.rows_computed(), 160);
+  EXPECT_EQ(result.metrics.worker_deaths, 0);
+  const std::string events = Record().at("events").dump();
+  EXPECT_NE(events.find("node node-1 is about to go"), std::string::npos) << events;
+  EXPECT_NE(events.find("worker 1 (pid"), std::string::npos) << events;
+  EXPECT_NE(events.find("has left nothing behind"), std::string::npos) << events;
 }
 
 }  // namespace

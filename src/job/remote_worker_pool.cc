@@ -88,6 +88,8 @@ void RemoteWorkerPool::TakeLauncherNews(int64_t now_ns, std::vector<PoolNews>& n
       news.push_back({PoolNews::Kind::kFailed, 0, -1, 0, std::move(said.text)});
     } else if (said.kind == LaunchNews::Kind::kNote) {
       news.push_back({PoolNews::Kind::kNote, 0, -1, 0, std::move(said.text)});
+    } else if (said.kind == LaunchNews::Kind::kLeaving) {
+      OnLeaving(said.text, news);
     } else if (Entry* entry = EntryOf(said.launch, &worker)) {
       OnEnded(worker, *entry, said.text, now_ns, news);
     }
@@ -113,6 +115,20 @@ void RemoteWorkerPool::OnEnded(WorkerId worker, Entry& entry, const std::string&
                   "worker " + std::to_string(worker) + " did not start and is started again: " + why});
   entry = Entry{};
   entry.since_ns = now_ns + PauseNs();
+}
+
+void RemoteWorkerPool::OnLeaving(const std::string& node, std::vector<PoolNews>& news) {
+  if (!leaving_.insert(node).second) return;
+  int64_t workers = 0;
+  for (const auto& [worker, entry] : entries_) {
+    if (entry.state != Entry::State::kConnected || entry.node != node) continue;
+    ++workers;
+    news.push_back({PoolNews::Kind::kLeaving, worker, -1, 0, {}});
+  }
+  if (workers == 0) return;
+  news.push_back({PoolNews::Kind::kNote, 0, -1, 0,
+                  "node " + node + " is about to go: its " + std::to_string(workers) +
+                      " worker(s) end with what they have computed, and others go on"});
 }
 
 std::string RemoteWorkerPool::WhyRefused(const Arrival& arrival) const {
@@ -143,6 +159,7 @@ void RemoteWorkerPool::TakeArrivals(int64_t now_ns, std::vector<PoolNews>& news)
                     "worker " + std::to_string(found->first) + " (pid " + std::to_string(arrival.hello.pid) +
                         ") runs on node " + entry.node});
     news.push_back({PoolNews::Kind::kConnected, found->first, arrival.fd, arrival.hello.pid, {}});
+    if (leaving_.contains(entry.node)) news.push_back({PoolNews::Kind::kLeaving, found->first, -1, 0, {}});
   }
 }
 
@@ -167,6 +184,13 @@ void RemoteWorkerPool::Kill(WorkerId worker, int64_t) {
     last_loss_ns_ = clock_.MonotonicNs();
   }
   if (entry.state != Entry::State::kWaiting) launcher_.Stop(entry.launch);
+  entries_.erase(found);
+}
+
+void RemoteWorkerPool::Release(WorkerId worker) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end()) return;
+  launcher_.Stop(found->second.launch);
   entries_.erase(found);
 }
 

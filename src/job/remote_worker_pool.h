@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,10 @@ struct LaunchOrder {
 
 struct LaunchNews {
   enum class Kind {
-    kEnded,   ///< The process of `launch` is gone, or will never be; `text` says why.
-    kNote,    ///< `text` is worth a line in the job's record.
-    kFailed,  ///< The job can have no workers at all; `text` says why and what to do.
+    kEnded,    ///< The process of `launch` is gone, or will never be; `text` says why.
+    kLeaving,  ///< The node that `text` names is about to go; no worker is placed on it any more.
+    kNote,     ///< `text` is worth a line in the job's record.
+    kFailed,   ///< The job can have no workers at all; `text` says why and what to do.
   };
   Kind kind = Kind::kNote;
   int64_t launch = 0;
@@ -40,7 +42,7 @@ class WorkerLauncher {
   /// Ends the process of a launch, and forgets it; harmless if it is gone.
   virtual void Stop(int64_t launch) = 0;
   virtual std::vector<LaunchNews> TakeNews() = 0;
-  /// The nodes that could hold a worker of this job, as far as is known now.
+  /// The nodes that could hold a worker of this job, as far as is known now; none that is about to go.
   virtual std::vector<std::string> Nodes() = 0;
 };
 
@@ -69,6 +71,7 @@ class RemoteWorkerPool final : public WorkerPool {
   [[nodiscard]] bool on_this_machine() const override { return false; }
   Result<int> Start(WorkerId worker) override;
   void Kill(WorkerId worker, int64_t pid) override;
+  void Release(WorkerId worker) override;
   std::string ExitReason(WorkerId worker, int64_t pid) override;
   [[nodiscard]] int fd() const override { return listener_->fd(); }
   std::vector<PoolNews> Poll() override;
@@ -89,6 +92,7 @@ class RemoteWorkerPool final : public WorkerPool {
   void LaunchDue(int64_t now_ns);
   void TakeLauncherNews(int64_t now_ns, std::vector<PoolNews>& news);
   void OnEnded(WorkerId worker, Entry& entry, const std::string& why, int64_t now_ns, std::vector<PoolNews>& news);
+  void OnLeaving(const std::string& node, std::vector<PoolNews>& news);
   void TakeArrivals(int64_t now_ns, std::vector<PoolNews>& news);
   [[nodiscard]] std::string WhyRefused(const Arrival& arrival) const;
   [[nodiscard]] std::vector<std::string> NodesToAvoid(int64_t now_ns);
@@ -102,6 +106,7 @@ class RemoteWorkerPool final : public WorkerPool {
   std::unique_ptr<WorkerListener> listener_;
   std::map<WorkerId, Entry> entries_;
   std::map<std::string, int64_t> suspect_until_ns_;  ///< By node.
+  std::set<std::string> leaving_;                    ///< Nodes that are about to go.
   std::vector<PoolNews> unsaid_;
   int64_t next_launch_ = 1;
   int32_t failed_launches_ = 0;  ///< In a row.

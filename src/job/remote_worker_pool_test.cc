@@ -229,5 +229,34 @@ TEST_F(RemoteWorkerPoolTest, WhatTheLauncherSaysReachesTheRecord) {
   EXPECT_EQ(news[1].kind, PoolNews::Kind::kFailed);
 }
 
+TEST_F(RemoteWorkerPoolTest, WorkersOfANodeThatIsAboutToGoAreTold) {
+  StartAndConnect(1, "a");
+  StartAndConnect(2, "b");
+  launcher_.news.push_back({LaunchNews::Kind::kLeaving, 0, "a"});
+  launcher_.news.push_back({LaunchNews::Kind::kLeaving, 0, "a"});
+  auto news = pool_->Poll();
+  ASSERT_EQ(news.size(), 2U);
+  EXPECT_EQ(news[0].kind, PoolNews::Kind::kLeaving);
+  EXPECT_EQ(news[0].worker, 1);
+  EXPECT_NE(news[1].text.find("node a is about to go"), std::string::npos);
+  // One that was on its way there is told as soon as it has come.
+  (void)pool_->Start(3);
+  Connect(3, "a");
+  const auto late = Await(PoolNews::Kind::kLeaving);
+  ASSERT_TRUE(late.has_value());
+  EXPECT_EQ(late->worker, 3);
+}
+
+TEST_F(RemoteWorkerPoolTest, AWorkerThatIsReleasedCastsNoSuspicionAndCausesNoPause) {
+  for (WorkerId id = 1; id <= 3; ++id) {
+    StartAndConnect(id, "a");
+    pool_->Release(id);
+  }
+  EXPECT_EQ(launcher_.stopped.size(), 3U);
+  (void)pool_->Start(4);
+  ASSERT_EQ(launcher_.launched.size(), 4U);
+  EXPECT_TRUE(launcher_.launched.back().avoid_nodes.empty());
+}
+
 }  // namespace
 }  // namespace leman

@@ -52,11 +52,15 @@ struct ReplaceWorker {
   WorkerId worker = 0;
   WorkerLoss loss;
 };
+/// Let go of a worker that has nothing in hand any more; the scheduler has forgotten it.
+struct RetireWorker {
+  WorkerId worker = 0;
+};
 /// The job cannot go on.
 struct FailJob {
   Error error;
 };
 
-using Command = std::variant<AssignTask, ShrinkTask, StartWorkers, BlameRow, ReplaceWorker, FailJob>;
+using Command = std::variant<AssignTask, ShrinkTask, StartWorkers, BlameRow, ReplaceWorker, RetireWorker, FailJob>;
 
 }  // namespace leman

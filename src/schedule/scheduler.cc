@@ -35,7 +35,7 @@ Scheduler::Commands Scheduler::Start() {
 
 void Scheduler::StartMore(int64_t wanted_threads, Commands& commands) {
   const int64_t threads = options_.threads_per_worker;
-  const auto present = static_cast<int64_t>(workers_.size()) + starting_;
+  const int64_t present = WorkersThatStay() + starting_;
   const int64_t wanted = std::min<int64_t>((wanted_threads + threads - 1) / threads, options_.max_workers - present);
   if (wanted <= 0) return;
   starting_ += static_cast<int32_t>(wanted);
@@ -53,14 +53,17 @@ Scheduler::Commands Scheduler::OnWorkerReady(WorkerId worker) {
   Commands commands;
   starting_ = std::max(0, starting_ - 1);
   failed_starts_ = 0;
-  workers_[worker].ready = true;
+  workers_[worker].leaving = leaving_early_.erase(worker) > 0;
+  if (workers_[worker].leaving) StartMore(static_cast<int64_t>(pending_.size()), commands);
+  RetireIdle(commands);
   Dispatch(commands);
   return commands;
 }
 
 void Scheduler::Dispatch(Commands& commands) {
   for (auto& [id, worker] : workers_) {
-    while (!pending_.empty() && static_cast<int32_t>(worker.assigned.size()) < options_.threads_per_worker) {
+    while (!worker.leaving && !pending_.empty() &&
+           static_cast<int32_t>(worker.assigned.size()) < options_.threads_per_worker) {
       AssignTo(id, commands);
     }
   }
@@ -68,6 +71,7 @@ void Scheduler::Dispatch(Commands& commands) {
 }
 
 void Scheduler::DispatchTo(WorkerId worker, Commands& commands) {
+  if (workers_.at(worker).leaving) return;
   const std::deque<TaskId>& assigned = workers_.at(worker).assigned;
   while (!pending_.empty() && static_cast<int32_t>(assigned.size()) < options_.threads_per_worker) {
     AssignTo(worker, commands);
@@ -134,6 +138,7 @@ Scheduler::Commands Scheduler::OnTaskDone(WorkerId worker, TaskId task, int32_t 
   ++tasks_done_;
   Unassign(worker, task);
   DispatchTo(worker, commands);  // nobody else has room, or there would be nothing pending
+  RetireIdle(commands);
   return commands;
 }
 
@@ -168,6 +173,7 @@ int64_t Scheduler::RemainingNs(const TaskEntry& entry) const {
 int64_t Scheduler::IdleThreads() const {
   int64_t idle = 0;
   for (const auto& [id, worker] : workers_) {
+    if (worker.leaving) continue;
     idle += std::max<int64_t>(0, options_.threads_per_worker - static_cast<int64_t>(worker.assigned.size()));
   }
   return idle;
@@ -176,6 +182,7 @@ int64_t Scheduler::IdleThreads() const {
 Scheduler::Commands Scheduler::OnTick(int64_t now_ns) {
   Commands commands;
   EndRests(now_ns);
+  RetireIdle(commands);
   Dispatch(commands);
   if (pending_.empty() && !finished()) SplitForIdle(now_ns, commands);
   if (options_.stall_ns > 0) ReplaceStalled(now_ns, commands);

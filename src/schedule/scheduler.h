@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class Scheduler {
   /// The worker keeps the first `kept_rows` rows of the task; the rest becomes a task of its own.
   Commands OnShrunk(WorkerId worker, TaskId task, int32_t attempt, int64_t kept_rows);
   Commands OnWorkerLost(WorkerId worker, const WorkerLoss& loss);
+  /// The worker's machine is about to go: it gets nothing more, ends its tasks with what it has computed, and is
+  /// retired once it has nothing in hand. Others get the rest, and one takes its place at once.
+  Commands OnWorkerLeaving(WorkerId worker);
   /// The task met a passing fault (of storage, not of the function): it is tried again after a pause.
   Commands OnPassingFault(WorkerId worker, TaskId task, int32_t attempt, const Error& error, int64_t now_ns);
   /// Answers to BlameRow: the row is left null with `failure` as its error; or it is tried again.
@@ -84,7 +88,7 @@ class Scheduler {
     bool shrinking = false;       ///< A shrink request is on its way.
   };
   struct WorkerEntry {
-    bool ready = false;
+    bool leaving = false;
     std::deque<TaskId> assigned;  ///< In the order of assignment; the first threads_per_worker run.
   };
 
@@ -94,7 +98,9 @@ class Scheduler {
   void DispatchTo(WorkerId worker, Commands& commands);
   void AssignTo(WorkerId worker, Commands& commands);
   void SplitForIdle(int64_t now_ns, Commands& commands);
-  void StartMore(int64_t wanted, Commands& commands);
+  void StartMore(int64_t wanted_threads, Commands& commands);
+  void RetireIdle(Commands& commands);
+  [[nodiscard]] int64_t WorkersThatStay() const;
   void Unassign(WorkerId worker, TaskId task);
   void TakeOff(TaskEntry& entry);
   void Requeue(TaskEntry& entry, bool blamed, const WorkerLoss& loss, Commands& commands);
@@ -111,6 +117,7 @@ class Scheduler {
   std::deque<TaskId> pending_;
   std::vector<TaskId> resting_;
   std::map<WorkerId, WorkerEntry> workers_;
+  std::set<WorkerId> leaving_early_;  ///< Said to be leaving before they were ready.
   int64_t tasks_done_ = 0;
   int64_t retries_ = 0;
   int32_t starting_ = 0;

@@ -9,6 +9,7 @@ namespace leman {
 Scheduler::Commands Scheduler::OnWorkerLost(WorkerId worker, const WorkerLoss& loss) {
   Commands commands;
   const auto found = workers_.find(worker);
+  leaving_early_.erase(worker);
   if (found == workers_.end()) {
     starting_ = std::max(0, starting_ - 1);
     if (++failed_starts_ >= options_.max_failed_starts) {

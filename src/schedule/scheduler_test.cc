@@ -347,5 +347,72 @@ TEST(Pieces, AreCutByRows) {
   EXPECT_EQ(Without(pieces, {{2, 3, 5}, {1, 0, 10}}), (std::vector<RowRange>{{2, 0, 3}, {2, 5, 10}}));
 }
 
+TEST(Scheduler, AWorkerThatLeavesGivesBackWhatItHasNotComputed) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 100}}), TaskOf({{1, 0, 100}})});
+  scheduler.Start();
+  ASSERT_EQ(Assignments(scheduler.OnWorkerReady(1)).size(), 1U);
+  scheduler.OnProgress(1, 0, 1, 30, kSecond);
+  auto commands = scheduler.OnWorkerLeaving(1);
+  const auto* shrink = First<ShrinkTask>(commands);
+  ASSERT_NE(shrink, nullptr);
+  EXPECT_EQ(shrink->worker, 1);
+  EXPECT_EQ(shrink->keep_rows, 30);
+  ASSERT_NE(First<StartWorkers>(commands), nullptr);  // at once, beside the one that leaves
+  EXPECT_EQ(First<StartWorkers>(commands)->count, 1);
+  EXPECT_EQ(First<RetireWorker>(commands), nullptr);
+  EXPECT_TRUE(scheduler.OnWorkerLeaving(1).empty());
+
+  EXPECT_TRUE(scheduler.OnShrunk(1, 0, 1, 40).empty());  // a batch was under way; nobody is there for the rest
+  scheduler.OnCheckpoint(0, 1, {0, 0, 40});
+  commands = scheduler.OnTaskDone(1, 0, 1);
+  EXPECT_TRUE(Assignments(commands).empty());
+  ASSERT_NE(First<RetireWorker>(commands), nullptr);
+  EXPECT_EQ(First<RetireWorker>(commands)->worker, 1);
+
+  int64_t rows = 0;
+  auto assigned = Assignments(scheduler.OnWorkerReady(2));
+  while (!assigned.empty()) {
+    const Task task = assigned.front().task;
+    rows += task.rows();
+    for (const RowRange& piece : task.pieces) EXPECT_TRUE(scheduler.OnCheckpoint(task.id, task.attempt, piece));
+    assigned = Assignments(scheduler.OnTaskDone(2, task.id, task.attempt));
+  }
+  EXPECT_EQ(rows, 160);
+  EXPECT_TRUE(scheduler.finished());
+  EXPECT_EQ(scheduler.retries(), 0);
+}
+
+TEST(Scheduler, AWorkerThatLeavesGivesBackWhatIsInLine) {
+  std::vector<Task> tasks;
+  for (int64_t i = 0; i < 8; ++i) tasks.push_back(TaskOf({{0, 10 * i, 10 * i + 10}}));
+  Scheduler scheduler(Options(2), std::move(tasks));
+  scheduler.Start();
+  ASSERT_EQ(Assignments(scheduler.OnWorkerReady(1)).size(), 2U);  // one of them in advance
+  const auto commands = scheduler.OnWorkerLeaving(1);
+  std::vector<int64_t> kept;
+  for (const Command& command : commands) {
+    if (const auto* shrink = std::get_if<ShrinkTask>(&command)) kept.push_back(shrink->keep_rows);
+  }
+  EXPECT_EQ(kept, (std::vector<int64_t>{1, 0}));
+  EXPECT_TRUE(Assignments(scheduler.OnTick(kSecond)).empty());
+}
+
+TEST(Scheduler, OneThatLeavesBeforeItIsReadyOrIdlesEndsAtOnce) {
+  Scheduler scheduler(Options(2), {TaskOf({{0, 0, 10}}), TaskOf({{1, 0, 10}})});
+  EXPECT_EQ(First<StartWorkers>(scheduler.Start())->count, 2);
+  EXPECT_TRUE(scheduler.OnWorkerLeaving(1).empty());
+  auto commands = scheduler.OnWorkerReady(1);
+  EXPECT_TRUE(Assignments(commands).empty());
+  EXPECT_NE(First<RetireWorker>(commands), nullptr);
+  ASSERT_NE(First<StartWorkers>(commands), nullptr);
+  EXPECT_EQ(First<StartWorkers>(commands)->count, 1);
+  // One whose machine goes first is lost like any other.
+  ASSERT_EQ(Assignments(scheduler.OnWorkerReady(2)).size(), 1U);
+  scheduler.OnWorkerLeaving(2);
+  scheduler.OnWorkerLost(2, "its node is gone");
+  EXPECT_EQ(Assignments(scheduler.OnWorkerReady(3)).size(), 1U);
+  EXPECT_EQ(scheduler.retries(), 1);
+}
+
 }  // namespace
 }  // namespace leman

@@ -15,6 +15,7 @@ struct PoolNews {
   enum class Kind {
     kConnected,  ///< A worker that Start promised has said hello on `fd`, which is the receiver's now.
     kLost,       ///< A worker that Start promised will not come; `text` says why.
+    kLeaving,    ///< The machine of a connected worker is about to go.
     kNote,       ///< `text` is worth a line in the job's record.
     kFailed,     ///< No worker will ever come; `text` says why and what to do.
   };
@@ -41,6 +42,8 @@ class WorkerPool {
   virtual Result<int> Start(WorkerId worker) = 0;
   /// Ends a worker at once, `pid` on its machine; harmless if it is gone. `pid` is 0 where it never said hello.
   virtual void Kill(WorkerId worker, int64_t pid) = 0;
+  /// Lets go of a worker that was told to stop and has nothing in hand.
+  virtual void Release(WorkerId) {}
   /// How a worker's process ended, e.g. "killed by signal 9 (Killed)"; waits a moment for the news. `pid` as of Kill.
   virtual std::string ExitReason(WorkerId worker, int64_t pid) = 0;
 

@@ -117,14 +117,31 @@ def test_a_node_that_joins_midway_is_used(own_jobs: Any) -> None:
     assert workers_seen(jobs, node="3"), jobs.events(told["job_id"])
 
 
-@pytest.mark.long_cluster
-def test_a_drained_node_costs_time_only(own_jobs: Any) -> None:
+def test_workers_of_a_drained_node_finish_what_they_have_in_hand(own_jobs: Any) -> None:
     jobs = own_jobs
     jobs.numbers(rows=ROWS, fragments=4)
     driver = jobs.start("slow", **SLOW)
     wait_until(lambda: workers_seen(jobs, node="1") and len(jobs.calls()) > 100)
-    # What a node that is to go gets: SIGTERM to all of it.
-    jobs.cluster.signal(jobs.cluster.nodes[1], signal.SIGTERM)
+    leaving = workers_seen(jobs, node="1")
+    # What Kubernetes does to a pod, and a cloud to a spot machine: SIGTERM to its first process, which drains the node.
+    assert jobs.cluster.signal(jobs.cluster.nodes[1], signal.SIGTERM, only="ray start")
+    told = outcome(driver)
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.values() == [x * x for x in range(ROWS)]
+    events = jobs.events(told["job_id"])
+    assert "is about to go" in events
+    assert events.count("has left nothing behind") == len(leaving), events
+    assert told["metrics"]["worker_deaths"] == 0, events
+    assert set(jobs.times_called().values()) == {1}
+
+
+@pytest.mark.long_cluster
+def test_a_node_that_goes_at_once_costs_time_only(own_jobs: Any) -> None:
+    jobs = own_jobs
+    jobs.numbers(rows=ROWS, fragments=4)
+    driver = jobs.start("slow", **SLOW)
+    wait_until(lambda: workers_seen(jobs, node="1") and len(jobs.calls()) > 100)
+    jobs.cluster.signal(jobs.cluster.nodes[1], signal.SIGTERM)  # to all of its processes
     expect_all(jobs, outcome(driver), len(workers_seen(jobs, node="1")))
 
 
