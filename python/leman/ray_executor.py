@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from . import argument_checks as check
 from . import executors
 from .executors import Workers
-from .ray_node_types import declared_node_types
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -259,7 +258,7 @@ class RayCluster:
             return (host, 0), host, None
         here = ray.get_runtime_context().get_node_id()
         others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
-        if not others and _started_here() and not _has_autoscaler():
+        if not others and _started_here():
             return ("127.0.0.1", 0), "127.0.0.1", here
         host = ray.util.get_node_ip_address()
         return (host, 0), host, None
@@ -271,14 +270,6 @@ def _started_here() -> bool:
 
     node = getattr(worker, "_global_node", None)
     return node is not None and bool(node.is_head())
-
-
-def _has_autoscaler() -> bool:
-    if declared_node_types() is not None:
-        return True
-    from ray._private.state import state
-
-    return state.get_max_resources_from_cluster_config() is not None
 
 
 def _split_address(address: str) -> tuple[str, int]:

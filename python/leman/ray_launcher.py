@@ -9,14 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .ray_node_types import declared_node_types
-from .ray_resources import WorkerNeeds, describe_nodes
+from .ray_capacity import ClusterCapacity
+from .ray_resources import WorkerNeeds
 from .ray_worker import ClusterSetupError, RayWorker
 
 _TICK_S = 0.05
 _NODES_EVERY_S = 1.0
-_SAY_AGAIN_S = 30.0
-_JOIN_PATIENCE_S = 300.0
 _MAX_REASON = 400
 
 
@@ -194,116 +192,6 @@ class RayLauncher:
 
     def _fail(self, text: str) -> None:
         self._news.append(("failed", 0, text))
-
-
-class ClusterCapacity:
-    """Tells a cluster that will never hold a worker from one that is busy or about to grow.
-
-    Parameters
-    ----------
-    needs : WorkerNeeds
-        Of one worker.
-    concurrency : int
-        Workers that the job wants at most.
-    patience_s : float
-        How long no node may fit before the job fails.
-    say, fail : callable
-        Told what the user should know, and why the job cannot go on.
-    """
-
-    def __init__(
-        self,
-        needs: WorkerNeeds,
-        concurrency: int,
-        patience_s: float,
-        say: Callable[[str], None],
-        fail: Callable[[str], None],
-    ) -> None:
-        self._needs = needs
-        self._concurrency = concurrency
-        self._patience_s = patience_s
-        self._say = say
-        self._fail = fail
-        self._unfit_since_s: float | None = None
-        self._said_s = 0.0
-        self._requested = False
-        self._failed = False
-
-    def look(self, nodes: Sequence[Mapping[str, Any]], launched: int) -> None:
-        """Take the present nodes."""
-        if self._failed or launched == 0:
-            return
-        now_s = time.monotonic()
-        if any(self._needs.fit(node) for node in nodes):
-            if self._unfit_since_s is not None and self._said_s > 0:
-                self._say("a node that fits is there")
-                self._said_s = 0.0
-            self._unfit_since_s = None
-            return
-        if self._unfit_since_s is None:
-            self._unfit_since_s = now_s
-        waited_s = now_s - self._unfit_since_s
-        if can_grow(self._needs):
-            self._request()
-            self._say_now_and_then(f"waiting for the autoscaler: no node fits yet; a worker asks for {self._needs}")
-        elif may_be_starting(nodes) and waited_s <= max(self._patience_s, _JOIN_PATIENCE_S):
-            self._say_now_and_then(
-                f"waiting for nodes: none with CPUs has joined the cluster yet; a worker asks for {self._needs}"
-            )
-        elif waited_s > self._patience_s:
-            self._failed = True
-            self._fail(
-                f"no node of the cluster can hold a worker, which asks for {self._needs}. After {waited_s:.0f} s the "
-                f"cluster has {describe_nodes(nodes)}\nAsk for less (num_cpus, num_gpus, memory, resources, "
-                "label_selector), or add such a node"
-            )
-
-    def _say_now_and_then(self, text: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._said_s > _SAY_AGAIN_S or self._said_s == 0:
-            self._said_s = now_s
-            self._say(text)
-
-    def _request(self) -> None:
-        if self._requested:
-            return
-        self._requested = True
-        from ray.autoscaler.sdk import request_resources
-
-        bundle = {name: amount for name, amount in self._needs.resources.items() if amount > 0}
-        labels = [dict(self._needs.labels)] * self._concurrency if self._needs.labels else None
-        request_resources(bundles=[bundle] * self._concurrency, bundle_label_selectors=labels)
-
-    def close(self) -> None:
-        """Take the request back: it would outlive the job."""
-        if self._requested:
-            from ray.autoscaler.sdk import request_resources
-
-            request_resources(bundles=[])
-
-
-def may_be_starting(nodes: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether no node for work is there yet and it is not known which ones there will be.
-
-    So it is where the head has no CPUs, as KubeRay's has by default, and the workers have not joined.
-    """
-    if declared_node_types() is not None:
-        return False
-    return not any(node["Alive"] and node["Resources"].get("CPU", 0.0) > 0 for node in nodes)
-
-
-def can_grow(needs: WorkerNeeds) -> bool:
-    """Say whether an autoscaler could make room for a worker."""
-    declared = declared_node_types()
-    if declared is not None:
-        return any(needs.fit(node) for node in declared)
-    from ray._private.state import state
-
-    try:
-        most = state.get_max_resources_from_cluster_config()
-    except Exception:  # Not known through a client connection.
-        return False
-    return most is not None and all(most.get(name, 0) >= amount for name, amount in needs.resources.items())
 
 
 def draining_nodes() -> set[str]:

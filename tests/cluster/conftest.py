@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,13 +65,24 @@ def own_jobs(tmp_path: Path) -> Iterator[Jobs]:
 @pytest.fixture
 def head_jobs(tmp_path: Path) -> Iterator[Jobs]:
     """A cluster that has only its head yet, which has no CPUs."""
+    yield from _on_a_head_alone(tmp_path)
+
+
+@pytest.fixture
+def autoscaled_jobs(tmp_path: Path) -> Iterator[Jobs]:
+    """A cluster whose autoscaler adds nodes as they are asked for."""
+    gpu = {"resources": {"CPU": 2, "GPU": 1}, "max_workers": 1}
+    yield from _on_a_head_alone(tmp_path, node_types={"cpu": {"resources": {"CPU": 2}, "max_workers": 2}, "gpu": gpu})
+
+
+def _on_a_head_alone(folder: Path, **head: Any) -> Iterator[Jobs]:
     python = cluster_python()
     assert python is not None
     cluster = RayNodes(python)
     try:
-        cluster.add_node(cpus=0)
+        cluster.add_node(cpus=0, **head)
         cluster.await_nodes(1)
-        yield Jobs(cluster, tmp_path)
+        yield Jobs(cluster, folder)
     finally:
         cluster.close()
-        shutil.rmtree(tmp_path, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

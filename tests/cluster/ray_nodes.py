@@ -21,6 +21,15 @@ from typing import Any
 
 MARK = "LEMAN_TEST_CLUSTER"
 _START_TIMEOUT_S = 40.0
+_FAKE_AUTOSCALER = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+_COMMANDS = (
+    "initialization_commands",
+    "setup_commands",
+    "head_setup_commands",
+    "worker_setup_commands",
+    "head_start_ray_commands",
+    "worker_start_ray_commands",
+)
 _REPOSITORY = Path(__file__).parents[2]
 
 
@@ -132,8 +141,13 @@ class RayNodes:
         labels: Mapping[str, str] | None = None,
         resources: Mapping[str, float] | None = None,
         hides_private: bool = False,
+        node_types: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Node:
-        """Start a node; the first is the head."""
+        """Start a node; the first is the head.
+
+        With ``node_types`` (a name: ``resources``, ``labels``, ``max_workers``) the head's autoscaler adds such nodes
+        by Ray's fake provider, as processes beside the head.
+        """
         number = len(self.nodes)
         namespace, address = self._network.add(number) if self._network else (None, "127.0.0.1")
         ray = str(Path(self._python).parent / "ray")
@@ -152,13 +166,15 @@ class RayNodes:
             command += ["--labels", ",".join(f"{key}={value}" for key, value in labels.items())]
         if resources:
             command += ["--resources", json.dumps(dict(resources))]
+        if node_types is not None:
+            command += [f"--autoscaling-config={self._autoscaling_config(address, node_types)}"]
         if hides_private and self.has_namespaces:
             hide = f'mount -t tmpfs none {self.private} && exec "$@"'
             command = ["unshare", "--mount", "sh", "-c", hide, "sh", *command]
         log = open(self.folder / f"node{number}.log", "wb")  # noqa: SIM115
         process = subprocess.Popen(
             self._inside(namespace, command),
-            env=self._environment(number),
+            env={**self._environment(number), **({} if node_types is None else _FAKE_AUTOSCALER)},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -178,8 +194,8 @@ class RayNodes:
         while len(list(sockets.glob("raylet*"))) <= number and time.monotonic() < deadline_s:
             time.sleep(0.05)
 
-    def await_nodes(self, count: int) -> None:
-        """Wait until that many nodes are in the cluster."""
+    def await_nodes(self, count: int, *, exactly: bool = False) -> None:
+        """Wait until that many nodes are in the cluster, or exactly so many."""
         code = (
             "import ray, sys, time\n"
             f"deadline = time.time() + {_START_TIMEOUT_S}\n"
@@ -190,7 +206,7 @@ class RayNodes:
             "    except Exception:\n"
             "        if time.time() > deadline: raise\n"
             "        time.sleep(0.3)\n"
-            f"while sum(node['Alive'] for node in ray.nodes()) < {count}:\n"
+            f"while sum(node['Alive'] for node in ray.nodes()) {'!=' if exactly else '<'} {count}:\n"
             "    if time.time() > deadline: sys.exit('nodes are missing')\n"
             "    time.sleep(0.1)\n"
         )
@@ -282,6 +298,37 @@ class RayNodes:
             if path.suffix in (".log", ".out", ".err")
         ]
         return "\n".join(texts)
+
+    def _autoscaling_config(self, address: str, node_types: Mapping[str, Mapping[str, Any]]) -> Path:
+        workers = {name: {"node_config": {}, "min_workers": 0, **of} for name, of in node_types.items()}
+        config = {
+            "cluster_name": "leman-test",
+            "max_workers": sum(of["max_workers"] for of in node_types.values()),
+            "upscaling_speed": 10.0,
+            "idle_timeout_minutes": 0.05,
+            "provider": {
+                "type": "fake_multinode",
+                "use_node_id_as_ip": True,
+                "disable_node_updaters": True,
+                "disable_launch_config_check": True,
+                "gcs_address": f"{address}:{self._port}",
+            },
+            "available_node_types": {
+                "ray.head.default": {"node_config": {}, "resources": {}, "max_workers": 0},
+                **workers,
+            },
+            "head_node_type": "ray.head.default",
+            "auth": {},
+            "file_mounts": {},
+            "cluster_synced_files": [],
+            "file_mounts_sync_continuously": False,
+            "rsync_exclude": [],
+            "rsync_filter": [],
+            **{name: [] for name in _COMMANDS},
+        }
+        path = self.folder / "autoscaling.json"
+        path.write_text(json.dumps(config))
+        return path
 
     def _environment(self, node: int | str) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -88,6 +88,24 @@ def test_a_job_that_starts_before_any_node_has_joined_waits_for_one(head_jobs: A
 
 
 @pytest.mark.long_cluster
+def test_what_only_the_autoscaler_can_make_is_waited_for_and_let_go(autoscaled_jobs: Any) -> None:
+    jobs = autoscaled_jobs
+    jobs.numbers(rows=200, fragments=2)
+    told = jobs.run("slow", concurrency=1, num_gpus=1)
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.values() == [x * x for x in range(200)]
+    assert "waiting for the autoscaler: nodes are on their way (1 of type gpu" in told["err"]
+    assert "waiting for the autoscaler" in jobs.events(told["job_id"])
+    assert {call.gpus for call in jobs.calls()} == {"0"}
+    # Nothing holds the node any more: had the request stayed, it would, too.
+    jobs.cluster.await_nodes(1, exactly=True)
+    # Two nodes of this type fit in all, but none of them is that large.
+    told = jobs.run("slow", column="z", num_cpus=4)
+    assert told["status"] == "FAILED"
+    assert "no node of the cluster can hold a worker, which asks for 4 CPU" in told["error"]
+
+
+@pytest.mark.long_cluster
 def test_a_driver_outside_of_the_cluster(jobs: Any) -> None:
     jobs.numbers(rows=200, fragments=2)
     outside = {"address": f"ray://{jobs.cluster.nodes[0].address}:{jobs.cluster.client_port}"}

@@ -6,13 +6,16 @@ import importlib.util
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import leman
-from leman import executors, ray_executor
-from leman.ray_launcher import ClusterCapacity, describe_end
+from leman import executors, ray_autoscaler, ray_executor
+from leman.ray_autoscaler import Growth
+from leman.ray_capacity import ClusterCapacity
+from leman.ray_launcher import describe_end
 from leman.ray_resources import WorkerNeeds, describe_nodes, matches
 from leman.ray_worker import ClusterSetupError, check_storage, seal, unseal, versions
 
@@ -188,7 +191,7 @@ class Told:
 
 
 def test_what_no_node_can_hold_fails_the_job_with_both_sides_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leman.ray_launcher.can_grow", lambda needs: False)
+    monkeypatch.setattr(ray_autoscaler, "growth", lambda: Growth(False))
     told = Told(WorkerNeeds({"CPU": 1.0, "GPU": 1.0}, {}), patience_s=0.02)
     told.capacity.look([NODE], launched=1)
     assert told.failed == []  # nodes may be just joining
@@ -208,7 +211,7 @@ def test_what_some_node_can_hold_is_waited_for() -> None:
 
 
 def test_a_head_without_cpus_waits_for_nodes_that_have_not_joined_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leman.ray_launcher.can_grow", lambda needs: False)
+    monkeypatch.setattr(ray_autoscaler, "growth", lambda: Growth(False))
     head = {**NODE, "Resources": {"memory": 8.0 * 2**30}}
     told = Told(WorkerNeeds({"CPU": 1.0}, {}), patience_s=0.0)
     for _ in range(3):
@@ -217,12 +220,57 @@ def test_a_head_without_cpus_waits_for_nodes_that_have_not_joined_yet(monkeypatc
     assert told.said == ["waiting for nodes: none with CPUs has joined the cluster yet; a worker asks for 1 CPU"]
     told.capacity.look([head, NODE], launched=1)
     assert told.said[1:] == ["a node that fits is there"]
-    monkeypatch.setattr("leman.ray_launcher._JOIN_PATIENCE_S", 0.0)
+    monkeypatch.setattr("leman.ray_capacity._JOIN_PATIENCE_S", 0.0)
     told = Told(WorkerNeeds({"CPU": 1.0}, {}), patience_s=0.0)
     for _ in range(2):
         told.capacity.look([head], launched=1)
         time.sleep(0.002)
     assert "asks for 1 CPU" in told.failed[0]
+
+
+def test_an_autoscaler_that_adds_nodes_is_waited_for_visibly(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bool] = []
+    monkeypatch.setattr(ClusterCapacity, "_request", lambda self: requests.append(True))
+    growth = Growth(True)
+    monkeypatch.setattr(ray_autoscaler, "growth", lambda: growth)
+    told = Told(WorkerNeeds({"CPU": 1.0, "GPU": 1.0}, {}), patience_s=0.0)
+    told.capacity.look([NODE], launched=1)  # it has not looked yet
+    assert told.said == []
+    growth = Growth(True, ("gpu", "gpu"))
+    for _ in range(3):
+        told.capacity.look([NODE], launched=1)
+    assert told.said == [
+        "waiting for the autoscaler: nodes are on their way (2 of type gpu); a worker asks for 1 CPU, 1 GPU"
+    ]
+    assert requests
+    growth = Growth(True)
+    told.capacity.look([NODE], launched=1)
+    assert "has stopped adding nodes" in told.said[1]
+    assert told.failed == []
+    monkeypatch.setattr("leman.ray_capacity._GROWTH_PATIENCE_S", 0.0)
+    time.sleep(0.002)
+    told.capacity.look([NODE], launched=1)
+    assert "asks for 1 CPU, 1 GPU" in told.failed[0]
+
+
+def test_the_first_autoscalers_record_is_read() -> None:
+    mapping = {"node_type_mapping": {"ab12": "node_ab12"}, "pending_nodes": [], "pending_launches": {}}
+    assert ray_autoscaler.of_first_autoscaler({"autoscaler_report": mapping}) == Growth(False)  # a head without one
+    mapping["node_type_mapping"] = {"ffff": "ray.head.default"}
+    assert ray_autoscaler.of_first_autoscaler({"autoscaler_report": mapping}) == Growth(True)
+    mapping |= {"pending_nodes": [["f1", "gpu", "uninitialized"]], "pending_launches": {"cpu": 2}}
+    assert ray_autoscaler.of_first_autoscaler({"autoscaler_report": mapping}) == Growth(True, ("gpu", "cpu", "cpu"))
+    assert ray_autoscaler.of_first_autoscaler({}) == Growth(False)
+
+
+def test_the_second_autoscalers_state_is_read() -> None:
+    gpu = SimpleNamespace(ray_node_type_name="gpu", count=2)
+    state = SimpleNamespace(pending_instances=[], pending_instance_requests=[], infeasible_resource_requests=["8 CPUs"])
+    assert ray_autoscaler.of_second_autoscaler(state) == Growth(False)
+    state.infeasible_resource_requests = []
+    assert ray_autoscaler.of_second_autoscaler(state) == Growth(True)
+    state.pending_instances, state.pending_instance_requests = [gpu], [gpu]
+    assert ray_autoscaler.of_second_autoscaler(state) == Growth(True, ("gpu", "gpu", "gpu"))
 
 
 def test_long_clusters_are_shortened() -> None:

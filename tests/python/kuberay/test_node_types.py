@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leman.cluster import KubeRayClusterBuilder
-from leman.ray_launcher import ClusterCapacity, can_grow
+from leman.ray_capacity import ClusterCapacity
 from leman.ray_node_types import VARIABLE, declared_node_types
 from leman.ray_resources import WorkerNeeds
 
@@ -46,7 +46,9 @@ def on_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_driver_on_the_head_knows_what_the_autoscaler_could_make(
     resources: dict[str, float], labels: dict[str, str], may: bool, on_the_head: None
 ) -> None:
-    assert can_grow(WorkerNeeds(resources, labels)) == may
+    declared = declared_node_types()
+    assert declared is not None
+    assert any(WorkerNeeds(resources, labels).fit(node) for node in declared) == may
 
 
 def test_a_job_waits_for_a_node_that_may_come_and_not_for_one_that_may_not(
