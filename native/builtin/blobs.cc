@@ -4,10 +4,15 @@
 #include <string>
 #include <tuple>
 
-#include "base/sha256.h"
 #include "image_header.h"
+#include "sha256_digits.h"
 
-LEMAN_UDF(sha256, [](leman::udf::Bytes data) -> std::string { return leman::Sha256Hex(data.data); });
+LEMAN_UDF(sha256, [](leman::udf::Bytes data) {
+  return leman::udf::Written{leman::builtin::kSha256Digits, [data](char* out) -> size_t {
+                               leman::builtin::WriteSha256(data.data, out);
+                               return leman::builtin::kSha256Digits;
+                             }};
+});
 LEMAN_UDF(mime_type, [](leman::udf::Bytes data) -> std::optional<std::string_view> {
   const std::string_view type = leman::builtin::MimeTypeOf(data.data);
   if (type.empty()) return std::nullopt;

@@ -40,6 +40,27 @@ class Parameters {
     return found->get<int64_t>();
   }
 
+  bool IsText(const char* name) const { return values_.contains(name) && values_[name].is_string(); }
+
+  std::string Text(const char* name) const {
+    if (!values_.contains(name)) throw udf::InvalidArgument("the parameter " + std::string(name) + " is missing");
+    if (!IsText(name)) {
+      throw udf::InvalidArgument(std::string(name) + "=" + values_[name].dump() + ": expected a text");
+    }
+    return values_[name].get<std::string>();
+  }
+
+  /// One of `choices`; the first where the parameter is missing.
+  std::string Choice(const char* name, std::initializer_list<std::string_view> choices) const {
+    if (!values_.contains(name)) return std::string(*choices.begin());
+    std::string names;
+    for (const std::string_view one : choices) {
+      if (IsText(name) && values_[name].get<std::string>() == one) return std::string(one);
+      names += (names.empty() ? "" : ", ") + std::string(one);
+    }
+    throw udf::InvalidArgument(std::string(name) + "=" + values_[name].dump() + ": expected one of " + names);
+  }
+
   std::vector<float> Floats(const char* name) const {
     const auto found = values_.find(name);
     const auto wrong = [&] { return udf::InvalidArgument(std::string(name) + ": expected a list of numbers"); };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parameters.h"
+#include "text_scan.h"
 #include "utf8.h"
 
 namespace leman::builtin {
@@ -46,46 +47,6 @@ void ForEachToken(std::string_view text, Take&& take) {
     inside = part;
   }
   if (inside) take(text.substr(begin));
-}
-
-// White space among the bytes of ASCII; what is above needs its code point.
-constexpr std::array<bool, 128> kIsAsciiSpace = [] {
-  std::array<bool, 128> spaces{};
-  for (size_t c = 0; c < spaces.size(); ++c) spaces[c] = IsSpace(static_cast<uint32_t>(c)) || (c >= 0x1C && c <= 0x1F);
-  return spaces;
-}();
-
-template <typename Take>
-void ForEachWord(std::string_view text, Take&& take) {
-  size_t begin = 0;
-  bool inside = false;
-  for (size_t at = 0; at < text.size();) {
-    const size_t here = at;
-    const auto byte = static_cast<uint8_t>(text[at]);
-    const bool space = byte < 0x80 ? kIsAsciiSpace[(++at, byte)] : IsSpace(NextCodePoint(text, &at));
-    if (space == !inside) continue;
-    if (space) {
-      take(text.substr(begin, here - begin));
-    } else {
-      begin = here;
-    }
-    inside = !space;
-  }
-  if (inside) take(text.substr(begin));
-}
-
-// Code points: the bytes that do not continue one, eight at a time.
-int64_t CountChars(std::string_view text) {
-  constexpr uint64_t kTops = 0x8080808080808080U;
-  int64_t continued = 0;
-  size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8) {
-    uint64_t bytes = 0;
-    std::memcpy(&bytes, text.data() + at, sizeof bytes);
-    continued += __builtin_popcountll(bytes & ~(bytes << 1) & kTops);
-  }
-  for (; at < text.size(); ++at) continued += (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80 ? 1 : 0;
-  return static_cast<int64_t>(text.size()) - continued;
 }
 
 // Hashes of all runs of `words` tokens; of the whole text where it has fewer.
@@ -149,29 +110,21 @@ class SimHash {
 
 LEMAN_UDF(byte_count, [](leman::udf::Bytes data) -> int64_t { return static_cast<int64_t>(data.data.size()); });
 LEMAN_UDF(char_count, [](std::string_view text) -> int64_t { return leman::builtin::CountChars(text); });
-LEMAN_UDF(word_count, [](std::string_view text) -> int64_t {
-  int64_t count = 0;
-  leman::builtin::ForEachWord(text, [&](std::string_view) { ++count; });
-  return count;
-});
+LEMAN_UDF(word_count, [](std::string_view text) -> int64_t { return leman::builtin::CountWords(text); });
 LEMAN_UDF(token_count, [](std::string_view text) -> int64_t {
   int64_t count = 0;
   leman::builtin::ForEachToken(text, [&](std::string_view) { ++count; });
   return count;
 });
-LEMAN_UDF(lower_ascii, [](std::string_view text) -> std::string {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return lower;
+LEMAN_UDF(lower_ascii, [](std::string_view text) {
+  return leman::udf::Written{text.size(), [text](char* out) -> size_t {
+                               leman::builtin::LowerAscii(text, out);
+                               return text.size();
+                             }};
 });
-LEMAN_UDF(normalize_space, [](std::string_view text) -> std::string {
-  std::string joined;
-  joined.reserve(text.size());
-  leman::builtin::ForEachWord(text, [&](std::string_view word) {
-    if (!joined.empty()) joined += ' ';
-    joined += word;
-  });
-  return joined;
+LEMAN_UDF(normalize_space, [](std::string_view text) {
+  return leman::udf::Written{text.size(),
+                             [text](char* out) -> size_t { return leman::builtin::NormalizeSpace(text, out); }};
 });
 LEMAN_UDF_CLASS(minhash, leman::builtin::MinHash, text);
 LEMAN_UDF_CLASS(simhash, leman::builtin::SimHash, text);

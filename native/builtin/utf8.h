@@ -22,6 +22,7 @@ inline uint32_t NextCodePoint(std::string_view text, size_t* at) {
     if ((next & 0xC0) != 0x80) return 0xFFFD;
     value = value << 6 | (next & 0x3FU);
   }
+  if (value < (more == 3 ? 0x10000U : more == 2 ? 0x800U : 0x80U)) return 0xFFFD;  // longer than it has to be
   *at += static_cast<size_t>(more);
   return value;
 }

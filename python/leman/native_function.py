@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
+from .builtin_libraries import builtin_library, functions_of_system_libraries
 from .function_options import OPTION_NAMES, checked_options
 from .function_signature import NATIVE, Argument, FunctionSignature
 from .user_function import UserFunction
@@ -84,25 +85,18 @@ def builtin_udf(function: str, /, *, params: Mapping[str, Any] | None = None, **
 
     Raises
     ------
+    FileNotFoundError
+        Where it needs a library of the system that was not there when Leman was built.
     TypeError, ValueError
         Where there is no such function, or it does not take the parameters.
     """
-    return _made(builtin_library(), check.text("function", function), params, options, is_builtin=True)
-
-
-def builtin_library() -> Path:
-    """Return the library of the built-in functions.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where this installation lacks it.
-    """
-    package = Path(__file__).resolve().parent
-    for folder in (package / "native", package.parent.parent / "build" / "native" / "builtin"):
-        if (folder / "libleman_builtin.so").is_file():
-            return folder / "libleman_builtin.so"
-    raise FileNotFoundError(f"libleman_builtin.so is not in {package / 'native'}; install leman again")
+    name = check.text("function", function)
+    try:
+        return _made(builtin_library(name), name, params, options, is_builtin=True)
+    except ValueError as error:
+        if f"no function {name!r}" not in str(error):
+            raise
+        raise ValueError(f"{error}, {', '.join(functions_of_system_libraries())}") from None
 
 
 def _made(
@@ -169,7 +163,7 @@ class NativeFunction(UserFunction):
             Where there is no file with its content.
         """
         if self.is_builtin:
-            return str(builtin_library())
+            return str(builtin_library(self.function))
         folders = [Path(entry) for entry in os.environ.get(_SEARCH_VARIABLE, "").split(os.pathsep) if entry]
         candidates = [self.library, *(folder / self.library.name for folder in folders)]
         found = [path for path in candidates if path.is_file()]
