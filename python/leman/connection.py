@@ -14,6 +14,8 @@ from .table_files import local_path
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .cluster import ExitMode, KubeRayCluster
+    from .cluster.kuberay_context import KubeRayContext
     from .jobs import Job
     from .ray_executor import RayCluster
     from .table import Table
@@ -79,6 +81,8 @@ class Connection:
         self._folder = None if folder is None else Path(self.uri)
         self._storage_options = storage_options
         self._trust_stored_udfs = trust_stored_udfs
+        self._clusters: dict[str, RayCluster | KubeRayCluster] = {}
+        self._manifests: dict[str, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
         return f"leman.connect({self.uri!r})"
@@ -245,27 +249,78 @@ class Connection:
 
         return ray_cluster("local")
 
-    def context(
-        self, cluster: RayCluster | str | None = None, manifest: Mapping[str, Any] | None = None, **unknown: object
-    ) -> RayCluster:
-        """Return the cluster that backfills inside of ``with`` run on.
+    def define_cluster(self, name: str, cluster: RayCluster | KubeRayCluster) -> None:
+        """Give a cluster a name for :meth:`context`.
+
+        Definitions are kept by this object, as long as the process runs; nothing is written to the database, and
+        nothing is made before ``with``. A name may be defined anew.
 
         Parameters
         ----------
-        cluster : RayCluster or str, optional
-            A ``leman.ray_cluster(...)``, or an address as it takes it.
-        manifest : mapping, optional
-            Environment of the workers: ``runtime_env`` of ``leman.ray_cluster``.
+        name : str
+            What :meth:`context` is to call it.
+        cluster : RayCluster or KubeRayCluster
+            A ``leman.ray_cluster(...)``, or a cluster on Kubernetes: ``KubeRayClusterBuilder…build()``.
 
         Raises
         ------
         TypeError, ValueError
+            Where an argument is wrong.
+        """
+        from .ray_executor import checked_cluster
+
+        self._clusters[check.text("name", name)] = checked_cluster(cluster)
+
+    def define_manifest(self, name: str, manifest: Mapping[str, Any]) -> None:
+        """Give an environment of workers a name for :meth:`context`; kept as :meth:`define_cluster` keeps clusters.
+
+        Parameters
+        ----------
+        name : str
+            What :meth:`context` is to call it.
+        manifest : mapping
+            ``runtime_env`` of ``leman.ray_cluster``: ``pip``, ``working_dir``, ``env_vars``, …
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument is wrong.
+        """
+        if not isinstance(manifest, Mapping):
+            raise TypeError(f"manifest={manifest!r}: expected a dict as of ray.init(runtime_env=...)")
+        self._manifests[check.text("name", name)] = dict(manifest)
+
+    def context(
+        self,
+        cluster: RayCluster | KubeRayCluster | str | None = None,
+        manifest: Mapping[str, Any] | str | None = None,
+        on_exit: ExitMode | None = None,
+        **unknown: object,
+    ) -> RayCluster | KubeRayContext:
+        """Return the cluster that backfills inside of ``with`` run on.
+
+        Parameters
+        ----------
+        cluster : RayCluster, KubeRayCluster or str, optional
+            A ``leman.ray_cluster(...)``, a cluster on Kubernetes, a name of :meth:`define_cluster`, or an address as
+            ``leman.ray_cluster`` takes it. One on Kubernetes is made at ``with``, or found there, and waited for; this
+            process has to run in a pod that it can reach.
+        manifest : mapping or str, optional
+            Environment of the workers: ``runtime_env`` of ``leman.ray_cluster``, or a name of :meth:`define_manifest`.
+        on_exit : ExitMode, optional
+            What becomes of a cluster on Kubernetes at the end of ``with`` (``ExitMode.DELETE``).
+
+        Raises
+        ------
+        ConnectionError
+            Where the cluster is one on Kubernetes, and this process does not run in a pod.
+        TypeError, ValueError
             Where an argument is unknown or wrong.
         """
-        check.reject_unknown("context", unknown, ("cluster", "manifest"))
+        check.reject_unknown("context", unknown, ("cluster", "manifest", "on_exit"))
         from .ray_executor import cluster_of
 
-        return cluster_of(cluster, manifest)
+        return cluster_of(cluster, manifest, on_exit, self._clusters, self._manifests)
 
     def get_job(self, job_id: str) -> Job:
         """Return the record of a job.

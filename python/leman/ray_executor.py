@@ -10,6 +10,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import contextvars
 
     from .backfill_spec import BackfillSpec
+    from .cluster import ExitMode, KubeRayCluster
+    from .cluster.kuberay_context import KubeRayContext
 
 _CONNECT_TIMEOUT_S = 5.0
 _NO_NODE_PATIENCE_S = 8.0
@@ -85,30 +88,78 @@ def ray_cluster(
     return RayCluster(address, dict(runtime_env) if runtime_env else None, driver_address, beat, lease)
 
 
-def cluster_of(cluster: object, manifest: object) -> RayCluster:
-    """Return what ``Connection.context(cluster, manifest)`` means.
+def cluster_of(
+    cluster: object,
+    manifest: object = None,
+    on_exit: ExitMode | None = None,
+    clusters: Mapping[str, RayCluster | KubeRayCluster] = MappingProxyType({}),
+    manifests: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> RayCluster | KubeRayContext:
+    """Return what ``Connection.context(cluster, manifest, on_exit)`` means; names are looked up in the last two.
 
     Raises
     ------
+    ConnectionError
+        Where the cluster is one on Kubernetes, and this process does not run in a pod.
     TypeError, ValueError
         Naming the argument, its value and what was expected.
     """
-    if manifest is not None and not isinstance(manifest, Mapping):
-        raise TypeError(f"manifest={manifest!r}: expected a dict as of ray.init(runtime_env=...)")
-    if isinstance(cluster, RayCluster):
-        if manifest is not None:
-            raise ValueError(f"manifest={manifest!r}: say it as runtime_env of the leman.ray_cluster(...) instead")
-        return cluster
-    if cluster is not None and not isinstance(cluster, str):
-        raise TypeError(
-            f"cluster={cluster!r}: expected a leman.ray_cluster(...) or an address, got {type(cluster).__name__}"
-        )
+    environment = _manifest_of(manifest, manifests)
+    if isinstance(cluster, str) and cluster in clusters:
+        cluster = clusters[cluster]
     if isinstance(cluster, str) and cluster not in ("auto", "local") and ":" not in cluster:
         raise ValueError(
-            f"cluster={cluster!r}: expected a leman.ray_cluster(...) or an address: 'auto', 'local', 'host:port' or "
-            "'ray://host:10001'"
+            f"cluster={cluster!r}: expected a cluster, an address ('auto', 'local', 'host:port' or "
+            f"'ray://host:10001'), or a name of define_cluster, which this connection has for {', '.join(clusters) or 'none'}."
+            f"{check.closest(cluster, clusters)}"
         )
-    return ray_cluster(cluster, runtime_env=manifest)
+    if cluster is not None and not isinstance(cluster, str):
+        cluster = checked_cluster(cluster)
+        if not isinstance(cluster, RayCluster):
+            from .cluster import ExitMode
+            from .cluster.kuberay_context import KubeRayContext
+
+            return KubeRayContext(cluster, environment, ExitMode.DELETE if on_exit is None else on_exit)
+    if on_exit is not None:
+        raise ValueError(f"on_exit={on_exit!r}: only for a cluster on Kubernetes, which cluster={cluster!r} is not")
+    if isinstance(cluster, RayCluster):
+        if environment is not None:
+            raise ValueError(f"manifest={manifest!r}: say it as runtime_env of the leman.ray_cluster(...) instead")
+        return cluster
+    return ray_cluster(cluster, runtime_env=environment)
+
+
+def checked_cluster(cluster: object) -> RayCluster | KubeRayCluster:
+    """Return a cluster that ``Connection.context`` takes.
+
+    Raises
+    ------
+    TypeError
+        Where it is none.
+    """
+    from .cluster import KubeRayCluster, KubeRayClusterBuilder
+
+    if isinstance(cluster, (RayCluster, KubeRayCluster)):
+        return cluster
+    hint = "; call its build()" if isinstance(cluster, KubeRayClusterBuilder) else ""
+    raise TypeError(
+        f"cluster={cluster!r}: expected a leman.ray_cluster(...) or a KubeRayCluster, got "
+        f"{type(cluster).__name__}{hint}"
+    )
+
+
+def _manifest_of(manifest: object, manifests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    if isinstance(manifest, str):
+        if manifest not in manifests:
+            raise ValueError(
+                f"manifest={manifest!r}: expected a dict as of ray.init(runtime_env=...), or a name of "
+                f"define_manifest, which this connection has for {', '.join(manifests) or 'none'}."
+                f"{check.closest(manifest, manifests)}"
+            )
+        return manifests[manifest]
+    if manifest is not None and not isinstance(manifest, Mapping):
+        raise TypeError(f"manifest={manifest!r}: expected a dict as of ray.init(runtime_env=...)")
+    return manifest
 
 
 def require_ray() -> None:

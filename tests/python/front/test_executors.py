@@ -112,10 +112,31 @@ def test_contexts_of_the_public_documentation(database: leman.Connection, monkey
     assert repr(database.context("ray://head:10001")) == "leman.ray_cluster('ray://head:10001')"
     cluster = leman.ray_cluster("auto")
     assert database.context(cluster=cluster) is cluster
-    with pytest.raises(ValueError, match="expected a leman"):
+    with pytest.raises(ValueError, match="a name of define_cluster, which this connection has for none"):
         database.context(cluster="gpus")
-    with pytest.raises(TypeError, match="manifest='m': expected a dict"):
-        database.context(cluster="auto", manifest="m")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="manifest=3: expected a dict"):
+        database.context(cluster="auto", manifest=3)  # type: ignore[arg-type]
+
+
+def test_clusters_and_environments_have_names(database: leman.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_executor, "require_ray", lambda: None)
+    cluster = leman.ray_cluster("ray://head:10001")
+    database.define_cluster("gpus", cluster)
+    database.define_manifest("models", {"pip": ["torch"]})
+    assert database.context(cluster="gpus") is cluster
+    assert database.context("auto", manifest="models")._runtime_env == {"pip": ["torch"]}  # type: ignore[union-attr]
+    for call, error, message in (
+        (lambda: database.context("gpu"), ValueError, "for gpus. Did you mean 'gpus'"),
+        (lambda: database.context("auto", manifest="model"), ValueError, "for models. Did you mean 'models'"),
+        (lambda: database.context("gpus", manifest="models"), ValueError, "say it as runtime_env"),
+        (lambda: database.context("gpus", on_exit="delete"), ValueError, "only for a cluster on Kubernetes"),
+        (lambda: database.define_cluster("", cluster), ValueError, "name=''"),
+        (lambda: database.define_cluster("x", "ray://head:10001"), TypeError, "expected a leman.ray_cluster"),
+        (lambda: database.define_manifest("x", ["torch"]), TypeError, "expected a dict"),
+    ):
+        with pytest.raises(error) as raised:
+            call()
+        assert message in str(raised.value)
 
 
 def test_a_job_may_ask_for_more_than_its_function(table: leman.Table, runner: Any) -> None:
