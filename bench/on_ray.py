@@ -33,12 +33,17 @@ def make_table(db: leman.Connection, name: str, rows: int) -> leman.Table:
     return db.create_table(name, pa.table({"x": pa.array(range(rows), pa.int64())}), max_rows_per_file=rows // 8)
 
 
-def time_starts(db: leman.Connection, cluster: leman.RayCluster | None, notes: Path, runs: int) -> dict[str, Any]:
-    """Time from the call of backfill to the first call of the function, and to the end of a trivial job."""
+def time_starts(
+    db: leman.Connection, cluster: leman.RayCluster | None, notes: Path, runs: int, *, again: bool = False
+) -> dict[str, Any]:
+    """Time from the call of backfill to the first call of the function, and to the end of a trivial job.
+
+    With ``again`` it is always the same function, whose workers wait for it; else a new one, with new workers.
+    """
     first, whole, resident = [], [], []
     for run in range(runs + 1):
-        table = make_table(db, f"start_{'ray' if cluster else 'local'}_{run}", 800)
-        table.add_columns({"y": ray_functions.noted})
+        table = make_table(db, f"start_{'ray' if cluster else 'local'}_{again}_{run}", 800)
+        table.add_columns({"y": ray_functions.noted("again" if again else str(run))})
         notes.unlink(missing_ok=True)
         called_s = time.time()
         table.backfill("y", concurrency=2, progress=False, executor=cluster or "local")
@@ -63,7 +68,7 @@ def time_work(db: leman.Connection, cluster: leman.RayCluster, notes: Path, runs
     for run in range(runs):
         for name, executor in (("local", "local"), ("ray", cluster)):
             table = make_table(db, f"work_{name}_{run}", _ROWS)
-            table.add_columns({"y": ray_functions.one_ms})
+            table.add_columns({"y": ray_functions.one_ms(str(run))})
             notes.unlink(missing_ok=True)
             called_s = time.time()
             table.backfill("y", concurrency=2, progress=False, executor=executor)
@@ -91,13 +96,18 @@ def run_engine(folder: Path, *command: str) -> dict[str, Any]:
 
 def report(figures: dict[str, Any]) -> str:
     """Write the figures for people."""
-    start, local, work = figures["start_ray"], figures["start_local"], figures["work"]
+    start, local, work, again = (figures[name] for name in ("start_ray", "start_local", "work", "start_again"))
     many, plan = figures["coordinator"], figures["schedule"]
     rows = [
         (
             "job start on a warm cluster, to the first call",
             "≤ 2 s",
             f"{start['first_call_s']} s (max {start['first_call_max_s']} s)",
+        ),
+        (
+            "the same function once more, in the same `with`",
+            "",
+            f"{again['first_call_s']} s (max {again['first_call_max_s']} s)",
         ),
         ("the same on local processes", "", f"{local['first_call_s']} s"),
         ("a job of 800 trivial rows, whole", "", f"{start['trivial_job_s']} s (local {local['trivial_job_s']} s)"),
@@ -144,6 +154,7 @@ def main() -> None:
         db = leman.connect(Path(folder) / "db")
         with leman.ray_cluster("local") as cluster:
             figures["start_ray"] = time_starts(db, cluster, notes, arguments.runs)
+            figures["start_again"] = time_starts(db, cluster, notes, arguments.runs, again=True)
             figures["start_local"] = time_starts(db, None, notes, arguments.runs)
             figures["work"] = time_work(db, cluster, notes, arguments.runs)
     _RESULTS.mkdir(exist_ok=True)

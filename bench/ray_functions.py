@@ -13,19 +13,12 @@ notes_path = ""
 
 def note() -> None:
     """Write down when the first row of this process was computed, and how large the process is."""
-    if notes_path and not getattr(noted_processes, "here", False):
+    if notes_path and not noted_processes.here:
         noted_processes.here = True
         with open("/proc/self/statm") as file:
             resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         with open(notes_path, "a") as notes:
             notes.write(f"{time.time()} {resident}\n")
-
-
-@leman.udf(version="1")
-def noted(x: int) -> int:
-    """Do next to nothing."""
-    note()
-    return x + 1
 
 
 class _Processes:
@@ -35,9 +28,24 @@ class _Processes:
 noted_processes = _Processes()
 
 
-@leman.udf(version="1")
-def one_ms(x: int) -> int:
-    """Take a millisecond, as a call of a small model does."""
-    note()
-    time.sleep(0.001)
-    return x + 1
+def noted(version: str) -> leman.UserFunction:
+    """Return a function that does next to nothing."""
+
+    @leman.udf(version=version)
+    def noted(x: int) -> int:
+        note()
+        return x + 1
+
+    return noted
+
+
+def one_ms(version: str) -> leman.UserFunction:
+    """Return a function that takes a millisecond, as a call of a small model does."""
+
+    @leman.udf(version=version)
+    def one_ms(x: int) -> int:
+        note()
+        time.sleep(0.001)
+        return x + 1
+
+    return one_ms

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import argument_checks as check
 from . import executors
 from .executors import Workers
+from .ray_standby import StandbyWorkers
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def cluster_of(
     if isinstance(cluster, str) and cluster not in ("auto", "local") and ":" not in cluster:
         raise ValueError(
             f"cluster={cluster!r}: expected a cluster, an address ('auto', 'local', 'host:port' or "
-            f"'ray://host:10001'), or a name of define_cluster, which this connection has for {', '.join(clusters) or 'none'}."
-            f"{check.closest(cluster, clusters)}"
+            f"'ray://host:10001'), or a name of define_cluster, which this connection has for "
+            f"{', '.join(clusters) or 'none'}.{check.closest(cluster, clusters)}"
         )
     if cluster is not None and not isinstance(cluster, str):
         cluster = checked_cluster(cluster)
@@ -207,6 +208,7 @@ class RayCluster:
         self._lease_s = lease_s
         self._opened = False
         self._activations: list[contextvars.Token[Any]] = []
+        self._standby = StandbyWorkers()
 
     def __repr__(self) -> str:
         return f"leman.ray_cluster({self._address!r})"
@@ -214,11 +216,13 @@ class RayCluster:
     def __enter__(self) -> RayCluster:
         self.connect()
         self._activations.append(executors.activate(self))
+        self._standby.open()
         return self
 
     def __exit__(self, *exception: object) -> None:
         executors.deactivate(self._activations.pop())
         if not self._activations:
+            self._standby.close()
             self.disconnect()
 
     def connect(self) -> None:
@@ -263,6 +267,7 @@ class RayCluster:
         """Hold the source of the workers of one job."""
         from .ray_launcher import RayLauncher
         from .ray_resources import WorkerNeeds
+        from .ray_standby import StandbyKey
         from .ray_worker import seal, versions
 
         self.connect()
@@ -275,13 +280,12 @@ class RayCluster:
             "marker": _marker(spec),
             "job_id": spec.job_id,
         }
+        needs = WorkerNeeds.of(spec)
+        runtime_env = None if self._opened else self._runtime_env
+        key = StandbyKey(f"{needs}; {only_node}", repr(runtime_env), f"{spec.udf.name} {spec.udf_version}")
+        self._standby.claim(key)
         launcher = RayLauncher(
-            WorkerNeeds.of(spec),
-            order,
-            spec.concurrency,
-            None if self._opened else self._runtime_env,
-            only_node,
-            _NO_NODE_PATIENCE_S,
+            needs, order, spec.concurrency, runtime_env, only_node, _NO_NODE_PATIENCE_S, self._standby, key
         )
         remote = {
             "host": bind[0],

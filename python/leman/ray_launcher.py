@@ -11,11 +11,14 @@ from typing import Any
 
 from .ray_capacity import ClusterCapacity
 from .ray_resources import WorkerNeeds
+from .ray_standby import StandbyKey, StandbyWorkers
 from .ray_worker import ClusterSetupError, RayWorker
 
 _TICK_S = 0.05
 _NODES_EVERY_S = 1.0
 _MAX_REASON = 400
+# Workers that were told to stop at the end of a job are back within milliseconds.
+_KEEP_WAIT_S = 0.3
 
 
 class RayLauncher:
@@ -37,6 +40,10 @@ class RayLauncher:
         Where the coordinator listens on the loopback address: the node that can reach it.
     patience_s : float
         How long no node may fit before the job fails.
+    standby : StandbyWorkers
+        Actors of earlier jobs; those of this one that end well go there.
+    standby_key : StandbyKey
+        Of this job.
     """
 
     def __init__(
@@ -47,8 +54,12 @@ class RayLauncher:
         runtime_env: Mapping[str, Any] | None,
         only_node: str | None,
         patience_s: float,
+        standby: StandbyWorkers,
+        standby_key: StandbyKey,
     ) -> None:
         self._needs = needs
+        self._standby = standby
+        self._standby_key = standby_key
         self._order = order
         self._concurrency = concurrency
         self._runtime_env = runtime_env
@@ -105,7 +116,7 @@ class RayLauncher:
         looked_s = 0.0
         try:
             while not self._closing.is_set():
-                self._do_asked()
+                self._do_asked(0.0 if self._serving else _TICK_S)
                 if time.monotonic() - looked_s > _NODES_EVERY_S:
                     looked_s = time.monotonic()
                     self._look_at_nodes()
@@ -115,9 +126,9 @@ class RayLauncher:
         finally:
             self._end_all()
 
-    def _do_asked(self) -> None:
+    def _do_asked(self, wait_s: float) -> None:
         try:
-            asked = self._asked.get(timeout=0 if self._serving else _TICK_S)
+            asked = self._asked.get(timeout=wait_s)
             while True:
                 asked()
                 asked = self._asked.get_nowait()
@@ -125,15 +136,21 @@ class RayLauncher:
             pass
 
     def _launch(self, worker: int, launch: int, avoid_nodes: Sequence[str]) -> None:
+        # Where nodes are to be avoided, one that waits may be on one of them.
+        waiting = None if avoid_nodes or self._draining else self._standby.take(self._standby_key)
+        actor = waiting or self._new_actor(avoid_nodes)
+        self._actors[launch] = actor
+        self._serving[actor.serve.remote({**self._order, "worker": worker})] = launch
+
+    def _new_actor(self, avoid_nodes: Sequence[str]) -> Any:
         import ray
 
         options = self._needs.actor_options(avoid_nodes, self._only_node)
         if self._runtime_env:
             options["runtime_env"] = dict(self._runtime_env)
         # A worker that dies is the engine's to replace: only it knows which rows were in hand.
-        actor = ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, max_concurrency=2, **options).remote()
-        self._actors[launch] = actor
-        self._serving[actor.serve.remote({**self._order, "worker": worker})] = launch
+        actor = ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, max_concurrency=2, **options)
+        return actor.remote()
 
     def _stop(self, launch: int) -> None:
         import ray
@@ -145,12 +162,12 @@ class RayLauncher:
         if actor is not None:
             ray.kill(actor, no_restart=True)
 
-    def _reap(self) -> None:
+    def _reap(self, timeout_s: float = _TICK_S) -> None:
         import ray
 
         if not self._serving:
             return
-        ended, _ = ray.wait(list(self._serving), num_returns=len(self._serving), timeout=_TICK_S, fetch_local=False)
+        ended, _ = ray.wait(list(self._serving), num_returns=len(self._serving), timeout=timeout_s, fetch_local=False)
         for reference in ended:
             launch = self._serving.pop(reference)
             actor = self._actors.pop(launch, None)
@@ -162,6 +179,9 @@ class RayLauncher:
                     self._fail(str(cause))
                 else:
                     self._news.append(("ended", launch, describe_end(error)))
+            else:  # It was told to stop.
+                if actor is not None and not self._draining and self._standby.put(self._standby_key, actor):
+                    continue
             if actor is not None:
                 ray.kill(actor, no_restart=True)
 
@@ -180,6 +200,10 @@ class RayLauncher:
     def _end_all(self) -> None:
         import contextlib
 
+        with contextlib.suppress(Exception):
+            self._do_asked(0.0)
+            if self._standby.is_open:
+                self._reap(_KEEP_WAIT_S)
         for launch in list(self._actors):
             with contextlib.suppress(Exception):
                 self._stop(launch)

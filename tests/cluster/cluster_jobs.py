@@ -39,13 +39,13 @@ class Jobs:
         return self.db.create_table(name, data, max_rows_per_file=rows // fragments)
 
     def start(self, function: str, *, column: str = "y", name: str = "t", **backfill: Any) -> Any:
-        """Start a driver on the head."""
+        """Start a driver on the head; ``column`` may name several, with spaces between, for one job after the other."""
         cluster = {"address": self.cluster.address, **backfill.pop("cluster", {})}
         cluster.setdefault("runtime_env", {"env_vars": {"LEMAN_CLUSTER_CALLS": str(self._calls)}})
         request = {
             "db": self.db.uri,
             "table": name,
-            "column": column,
+            "columns": column.split(),
             "function": function,
             "cluster": cluster,
             "backfill": backfill,

@@ -43,6 +43,17 @@ def test_workers_run_where_labels_and_resources_say(jobs: Any) -> None:
         assert all((call.gpus in ("0", "1")) == (column == "g") for call in calls), column
 
 
+def test_the_workers_of_a_job_serve_the_next_one_of_the_same_function(jobs: Any) -> None:
+    jobs.numbers(rows=200, fragments=2)
+    told = jobs.run("slow", column="y z", concurrency=2)
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.values("y") == jobs.values("z") == [x * x for x in range(200)]
+    calls = jobs.calls()
+    first, second = ({call.pid for call in part} for part in (calls[:200], calls[200:]))
+    assert len(calls) == 400
+    assert first & second, (first, second)
+
+
 def test_what_no_node_has_is_reported_with_what_there_is(jobs: Any) -> None:
     jobs.numbers(rows=100, fragments=1)
     told = jobs.run("slow", num_gpus=3)

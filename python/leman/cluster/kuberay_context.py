@@ -54,8 +54,8 @@ class KubeRayContext:
         if not os.environ.get(_IN_A_POD):
             raise ConnectionError(
                 f"cluster={cluster.name!r}: workers connect to the driver, and this process does not run in a pod, "
-                "where they could reach it. Run the script in a pod of the same Kubernetes cluster, or run the job on the "
-                "cluster's head: leman cluster apply FILE:NAME --entrypoint 'leman backfill …', or "
+                "where they could reach it. Run the script in a pod of the same Kubernetes cluster, or run the job on "
+                "the cluster's head: leman cluster apply FILE:NAME --entrypoint 'leman backfill …', or "
                 "cluster.job(name, entrypoint)"
             )
         self._cluster = cluster
