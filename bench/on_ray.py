@@ -40,7 +40,7 @@ def time_starts(
 
     With ``again`` it is always the same function, whose workers wait for it; else a new one, with new workers.
     """
-    first, whole, resident = [], [], []
+    first, whole, resident, cpu = [], [], [], []
     for run in range(runs + 1):
         table = make_table(db, f"start_{'ray' if cluster else 'local'}_{again}_{run}", 800)
         table.add_columns({"y": ray_functions.noted("again" if again else str(run))})
@@ -50,14 +50,16 @@ def time_starts(
         ended_s = time.time()
         told = [line.split() for line in notes.read_text().splitlines()]
         if run > 0:  # the first one warms up
-            first.append(min(float(at) for at, _ in told) - called_s)
+            first.append(min(float(at) for at, _, _ in told) - called_s)
             whole.append(ended_s - called_s)
-            resident += [int(size) / 2**20 for _, size in told]
+            resident += [int(size) / 2**20 for _, size, _ in told]
+            cpu += [float(seconds) for _, _, seconds in told]
     return {
         "first_call_s": round(statistics.median(first), 3),
         "first_call_max_s": round(max(first), 3),
         "trivial_job_s": round(statistics.median(whole), 3),
         "worker_mib": round(statistics.median(resident)),
+        "worker_start_cpu_s": round(statistics.median(cpu), 2),
     }
 
 
@@ -122,6 +124,11 @@ def report(figures: dict[str, Any]) -> str:
             f"{work['running_ray_s']} s, local {work['running_local_s']} s",
         ),
         ("memory of a worker process", "", f"{start['worker_mib']} MiB (local {local['worker_mib']} MiB)"),
+        (
+            "processor time of a worker until its first call",
+            "",
+            f"{start['worker_start_cpu_s']} s (local {local['worker_start_cpu_s']} s)",
+        ),
         (
             f"coordinator over TCP, {many['workers']} workers in the same process",
             "≥ 50,000 messages/s",

@@ -12,13 +12,13 @@ notes_path = ""
 
 
 def note() -> None:
-    """Write down when the first row of this process was computed, and how large the process is."""
+    """Write down when this process computed its first row, how large it is, and the CPU seconds it took until then."""
     if notes_path and not noted_processes.here:
         noted_processes.here = True
         with open("/proc/self/statm") as file:
             resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         with open(notes_path, "a") as notes:
-            notes.write(f"{time.time()} {resident}\n")
+            notes.write(f"{time.time()} {resident} {time.process_time()}\n")
 
 
 class _Processes:
