@@ -92,11 +92,13 @@ class StandbyWorkers:
                 self._end_all()
 
     def _end_all(self) -> None:
-        import ray
-
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not self._actors:
+            return
+        import ray
+
         for actor in self._actors:
             with contextlib.suppress(Exception):  # The connection may be gone, and they with it.
                 ray.kill(actor, no_restart=True)
