@@ -29,6 +29,11 @@
 #include "leman/result.h"
 #include "leman/udf_abi.h"
 
+#if defined(_LIBCPP_VERSION) || (defined(_GLIBCXX_USE_CXX11_ABI) && !_GLIBCXX_USE_CXX11_ABI)
+#error \
+    "libleman.so takes and gives types of libstdc++ with its C++11 ABI; compile with GCC 5 or newer, or Clang with libstdc++"
+#endif
+
 #ifndef ARROW_C_STREAM_INTERFACE
 #define ARROW_C_STREAM_INTERFACE
 extern "C" {

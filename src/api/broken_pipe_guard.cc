@@ -24,16 +24,18 @@ bool IsPending() {
 
 BrokenPipeGuard::BrokenPipeGuard() : was_pending_(IsPending()) {
   const sigset_t sigpipe = OnlySigpipe();
-  ::pthread_sigmask(SIG_BLOCK, &sigpipe, &before_);
+  sigset_t before;
+  ::pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  was_blocked_ = ::sigismember(&before, SIGPIPE) == 1;
 }
 
 BrokenPipeGuard::~BrokenPipeGuard() {
+  const sigset_t sigpipe = OnlySigpipe();
   if (!was_pending_ && IsPending()) {
-    const sigset_t sigpipe = OnlySigpipe();
     const timespec at_once{};
     ::sigtimedwait(&sigpipe, nullptr, &at_once);
   }
-  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  if (!was_blocked_) ::pthread_sigmask(SIG_UNBLOCK, &sigpipe, nullptr);
 }
 
 }  // namespace leman::api

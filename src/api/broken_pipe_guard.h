@@ -15,7 +15,7 @@ class BrokenPipeGuard {
   BrokenPipeGuard& operator=(const BrokenPipeGuard&) = delete;
 
  private:
-  sigset_t before_;
+  bool was_blocked_;
   bool was_pending_;
 };
 

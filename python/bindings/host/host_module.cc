@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "exit_functions.h"
 #include "job_port.h"
 #include "python_database.h"
 
@@ -75,6 +76,7 @@ Status StartInterpreter(const std::string& executable) {
                             " could not be started: " + (status.err_msg == nullptr ? "unknown error" : status.err_msg));
   }
   if (!ImportSignalAndThreading()) return EnvironmentError("Python's standard library is broken: " + TakeException());
+  OwnInterpreter();
   // Initializing leaves the GIL with this thread.
   PyEval_SaveThread();
   return Unit{};

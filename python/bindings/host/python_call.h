@@ -2,11 +2,13 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <unistd.h>
 
 #include <new>
 #include <string>
 #include <utility>
 
+#include "exit_functions.h"
 #include "leman/result.h"
 
 namespace leman::host {
@@ -14,10 +16,16 @@ namespace leman::host {
 /// The error that a Python exception is: its kind by its class, its text as it is. Needs the GIL.
 [[nodiscard]] Error ErrorOf(const nanobind::python_error& exception);
 
+/// A call may load libraries.
+struct ExitGuard {
+  ~ExitGuard() { RunBeforeExit(); }
+};
+
 /// Runs `body` with the GIL. Threads that Python has not seen before are welcome.
 template <typename Body>
 auto WithPython(const Body& body) -> Result<decltype(body())> {
   const nanobind::gil_scoped_acquire gil;
+  const ExitGuard exit_functions;
   try {
     return body();
   } catch (const nanobind::python_error& exception) {
@@ -29,12 +37,13 @@ auto WithPython(const Body& body) -> Result<decltype(body())> {
   }
 }
 
-/// An object whose last reference may go in any thread, also after the interpreter ended.
+/// An object whose last reference may go in any thread, also after the interpreter ended, and in a forked process,
+/// where nobody may hold the GIL ever again.
 class SharedObject {
  public:
   explicit SharedObject(nanobind::object object) : object_(object.release()) {}
   ~SharedObject() {
-    if (Py_IsInitialized() == 0) return;
+    if (Py_IsInitialized() == 0 || ::getpid() != owner_) return;
     const nanobind::gil_scoped_acquire gil;
     object_.dec_ref();
   }
@@ -46,6 +55,7 @@ class SharedObject {
 
  private:
   nanobind::handle object_;
+  pid_t owner_ = ::getpid();
 };
 
 }  // namespace leman::host

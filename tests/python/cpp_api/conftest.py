@@ -32,7 +32,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What programs run in: nothing of this test's interpreter, signing keys of the test's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "VIRTUAL_ENV"))}
-    return {**kept, "LEMAN_CONFIG_DIR": str(tmp_path / "config")}
+    monkeypatch.setenv("LEMAN_CONFIG_DIR", str(tmp_path / "config"))
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "VIRTUAL_ENV"))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 import leman
+from leman.native_project import cmake_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -128,6 +130,72 @@ def test_in_a_python_process_it_uses_the_interpreter_that_runs(
     command = [sys.executable, "-c", _PLUGIN, loader, str(programs / "libplugin.so"), str(tmp_path / "db")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout.split(), done.stderr) == (["1", "1"], ""), done.stderr
+
+
+def test_a_column_with_a_python_function_is_filled(programs: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    # The function is stored, and signed by this user's key.
+    code = """
+import sys, leman
+@leman.udf
+def plus_one(x: int) -> int:
+    return x + 1
+leman.connect(sys.argv[1]).create_table("t", {"x": [1, 2, 3]}).add_columns({"y": plus_one})
+"""
+    db = str(tmp_path / "db")
+    subprocess.run([sys.executable, "-c", code, db], env=environment, check=True, timeout=120)
+    assert run(programs / "fill_column", db, "t", "y", environment=environment) == "3 rows computed\n"
+    assert leman.connect(db).open_table("t").to_arrow()["y"].to_pylist() == [2, 3, 4]
+    stranger = subprocess.run(
+        [str(programs / "fill_column"), db, "t", "y"],
+        env={**environment, "LEMAN_CONFIG_DIR": str(tmp_path / "stranger")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert stranger.returncode == 1
+    assert stranger.stdout.startswith("UntrustedFunctionError\t")
+
+
+def test_exit_functions_of_python_run_when_the_program_ends(
+    programs: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    # Ray for one stops its processes there.
+    leman.connect(tmp_path / "db").create_table("t", {"data": ["a"]}).add_columns(
+        {"y": leman.builtin_udf("byte_count")}
+    )
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, os\natexit.register(lambda: open(f'{os.environ[\"LEMAN_TEST_EXITS\"]}/{os.getpid()}', 'w'))\n"
+    )
+    search = os.pathsep.join([str(tmp_path), *filter(None, [environment.get("PYTHONPATH")])])
+    exits = tmp_path / "exits"
+    exits.mkdir()
+    program = subprocess.Popen(
+        [str(programs / "fill_column"), str(tmp_path / "db"), "t", "y"],
+        env={**environment, "PYTHONPATH": search, "LEMAN_TEST_EXITS": str(exits)},
+    )
+    assert program.wait(120) == 0
+    assert (exits / str(program.pid)).exists()
+
+
+def test_the_example_of_the_readme_runs(programs: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    example = re.search(r"```cpp\n(#include <leman/leman.h>.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "main.cc").write_text(example[1])
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(example CXX)\nset(CMAKE_CXX_STANDARD 20)\n"
+        "find_package(leman REQUIRED)\nadd_executable(example main.cc)\n"
+        "target_link_libraries(example PRIVATE leman::leman)\n"
+        f"leman_add_udf_library(text_functions {ROOT / 'examples' / 'cpp_api' / 'text_functions.cc'})\n"
+    )
+    configure = ["cmake", "-S", ".", "-B", ".", "-G", "Ninja", f"-Dleman_DIR={cmake_folder()}"]
+    for command in (configure, ["cmake", "--build", "."]):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    table = leman.connect(tmp_path / "db").create_table("texts", {"text": ["to be", "or not to be"]})
+    done = subprocess.run(["./example"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    table.checkout_latest()
+    assert table.to_arrow()["n_words_native"].to_pylist() == [2, 4]
 
 
 def options_of_the_header() -> dict[str, str | None]:
