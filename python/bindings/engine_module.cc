@@ -102,6 +102,12 @@ nb::dict PlanBackfillFromPython(const nb::dict& request, const nb::object& host)
   dict["tasks"] = plan->tasks.size();
   dict["task_rows"] = plan->task_rows;
   dict["workers"] = plan->workers;
+  nb::dict keys;
+  for (const FragmentPlan& item : plan->fragments) {
+    if (item.selection == Selection::kAll) keys[nb::int_(item.fragment.id)] = item.fragment_key;
+  }
+  dict["fragment_keys"] = keys;
+  dict["checkpoint_folder"] = CheckpointFolder(spec);
   return dict;
 }
 

@@ -363,10 +363,33 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.merger = std::make_unique<PythonMerger>(shared);
     LEMAN_ASSIGN_OR_RETURN(tools.udf,
                            MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));
+    tools.read_columns = nb::cast<int64_t>(session_.attr("read_columns"));
+    for (const nb::handle rider : session_.attr("riders")) {
+      // One that cannot be made is computed by its own job, which says why.
+      Result<RiderTools> made = MakeRider(nb::borrow(rider), session_.attr("door").is_none());
+      if (made.ok()) tools.riders.push_back(std::move(made).value());
+    }
     return tools;
   } catch (const nb::python_error& exception) {
     return ErrorOf(exception, ErrorKind::kInternal);
   }
+}
+
+Result<RiderTools> PythonWorkerHost::MakeRider(const nb::object& session, bool places) {
+  auto shared = std::make_shared<Shared>();
+  shared->session = session;
+  shared->output_type = ArrowExchange::FromField(session.attr("output_field"));
+  RiderTools tools;
+  tools.output_type = CopyOf(*shared->output_type.get());
+  tools.writer = std::make_unique<PythonWriter>(shared);
+  if (places) tools.writer = std::make_unique<PlacingWriter>(std::move(tools.writer), *tools.output_type.get());
+  tools.columns = {nb::cast<int64_t>(session.attr("first_column")), nb::cast<int64_t>(session.attr("last_column"))};
+  tools.checkpoint_folder = nb::cast<std::string>(session.attr("checkpoint_folder"));
+  for (const auto& [fragment, key] : nb::cast<nb::dict>(session.attr("fragment_keys"))) {
+    tools.fragment_keys[nb::cast<int64_t>(fragment)] = nb::cast<std::string>(key);
+  }
+  LEMAN_ASSIGN_OR_RETURN(tools.udf, MakeUdf(shared, ArrowExchange::FromField(session.attr("input_schema")), native_));
+  return tools;
 }
 
 void PythonWorkerHost::OnCoordinatorGone() { ::_exit(3); }

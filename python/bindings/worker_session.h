@@ -25,6 +25,9 @@ class PythonWorkerHost final : public WorkerHost {
   void OnStuck() override;
 
  private:
+  /// Needs the GIL. `places`: large values go to their final place in files.
+  Result<RiderTools> MakeRider(const nanobind::object& session, bool places);
+
   nanobind::object session_class_;
   nanobind::object session_;
   std::string table_root_;

@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rider:
+    """A column that a job on another one computes from the same rows; see ``src/apply/rider.h``.
+
+    Attributes
+    ----------
+    spec : BackfillSpec
+        Of the column's own job, which follows.
+    checkpoint_folder : str
+        Of that job, relative to the table.
+    fragment_keys : dict of int to str
+        The fragments of which it computes all rows, with what their checkpoints are named by.
+    rows_resumed : int
+        Rows that checkpoints hold already.
+    """
+
+    spec: BackfillSpec
+    checkpoint_folder: str
+    fragment_keys: dict[int, str] = dataclasses.field(repr=False)
+    rows_resumed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class BackfillSpec:
     """A backfill request as the engine takes it; the fields mirror ``src/model/backfill_spec.h``.
 
@@ -80,6 +102,8 @@ class BackfillSpec:
         A worker that makes no progress for so long is replaced; ``None``: never.
     only_rows : dict of int to list of int, or None
         Fragment id → its physical rows, sorted: only these are computed, as far as they are null.
+    riders : tuple of Rider
+        Columns that are computed from the rows that this job reads.
     """
 
     job_id: str
@@ -115,6 +139,7 @@ class BackfillSpec:
     timeout_s: float | None = None
     stall_timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None
+    riders: tuple[Rider, ...] = ()
 
     @property
     def column(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import lance
 
     from .backfill_job import CancelToken
-    from .backfill_spec import BackfillSpec
+    from .backfill_spec import BackfillSpec, Rider
     from .progress import ProgressSink
 
 # The rate of assembly is that of the last seconds.
@@ -264,6 +264,14 @@ def plan_backfill(spec: BackfillSpec, dataset: lance.LanceDataset) -> Plan:
     return Plan(_engine.plan_backfill(_engine_spec(spec, table), DriverHost(spec, table)))
 
 
+def as_rider(spec: BackfillSpec, dataset: lance.LanceDataset) -> Rider:
+    """Return what a job on another column needs to compute this one alongside."""
+    from .backfill_spec import Rider
+
+    plan = plan_backfill(spec, dataset)
+    return Rider(spec, plan.checkpoint_folder, plan.fragment_keys, plan.rows_resumed)
+
+
 class Plan:
     """What a backfill would do, in figures.
 
@@ -279,10 +287,16 @@ class Plan:
         Tasks, rows a task aims at, and worker processes.
     text : str
         All of it for people.
+    checkpoint_folder : str
+        Where the job's checkpoints lie, relative to the table.
+    fragment_keys : dict of int to str
+        For fragments of which all rows are computed, what their checkpoints are named by.
     """
 
     def __init__(self, figures: dict[str, Any]) -> None:
         self.text: str = figures.pop("text")
+        self.checkpoint_folder: str = figures.pop("checkpoint_folder", "")
+        self.fragment_keys: dict[int, str] = figures.pop("fragment_keys", {})
         self._figures = figures
         self.rows_total: int = figures["rows_total"]
         self.rows_resumed: int = figures["rows_resumed"]

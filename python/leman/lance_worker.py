@@ -29,11 +29,11 @@ from .native_function import NativeFunction
 from .object_door import open_remote
 from .row_policy import RowPolicy
 from .table_files import local_path
-from .user_function import restore
+from .user_function import pickle_function, restore
 
 if TYPE_CHECKING:
     from .async_call import AsyncFunction
-    from .backfill_spec import BackfillSpec
+    from .backfill_spec import BackfillSpec, Rider
     from .batch_call import CallGuard
 
 # Rows of images or texts can be large: what Lance reads ahead is bounded by bytes, not only by rows.
@@ -73,8 +73,25 @@ def make_payload(
             "output_schema": file_schema(dataset, spec.columns),
             "storage_version": dataset.data_storage_version,
             "process": process,
+            "riders": [_rider_payload(rider, dataset) for rider in spec.riders],
         }
     )
+
+
+def _rider_payload(rider: Rider, dataset: lance.LanceDataset) -> dict[str, Any]:
+    spec = rider.spec
+    return {
+        "function": pickle_function(spec.udf),
+        "columns": spec.columns,
+        "unpacked": spec.unpacked,
+        "blobs": False,
+        "inputs": spec.input_columns,
+        "output_field": pa.field(spec.column, spec.output_type),
+        "output_schema": file_schema(dataset, spec.columns),
+        "checkpoint_folder": rider.checkpoint_folder,
+        "fragment_keys": rider.fragment_keys,
+        "riders": [],
+    }
 
 
 def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> pa.Schema:
@@ -127,6 +144,12 @@ class WorkerSession:
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}
         self.door = open_remote(job["table_uri"], job["storage_options"])
+        self._load_function()
+        self._take_riders()
+        self.input_schema = self._input_schema()
+
+    def _load_function(self) -> None:
+        job = self._job
         self.function = restore(job["function"])
         self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
         self.callable = self._instance()
@@ -134,7 +157,17 @@ class WorkerSession:
         self._async_threads = 0
         self.output_field: pa.Field = job["output_field"]
         self.skip_null, self.ndarrays = self._argument_forms()
-        self.input_schema = self._input_schema()
+
+    def _take_riders(self) -> None:
+        """Load the functions of columns that are computed alongside; their inputs come after the function's."""
+        self.riders: list[RiderSession] = []
+        self.read_columns = len(self._job["inputs"])
+        for rider in self._job["riders"]:
+            # One that cannot be loaded is computed by its own job, which says why.
+            with contextlib.suppress(Exception):
+                session = RiderSession(self, rider, self.read_columns)
+                self.riders.append(session)
+                self.read_columns = session.last_column
 
     def _instance(self) -> Any:
         plain = instance(self.function, self._dataset, self._job["inputs"])
@@ -151,7 +184,7 @@ class WorkerSession:
 
     def _input_schema(self) -> pa.Schema:
         projection = self._projection("")
-        names = projection if isinstance(projection, list) else list(projection)
+        names = list(projection)[: len(self._job["inputs"])]
         fields = [
             pa.field(path, pa.uint64()) if index in self._blobs else self._field(path)
             for index, path in enumerate(self._job["inputs"])
@@ -269,7 +302,7 @@ class WorkerSession:
         return fragment
 
     def _projection(self, filter: str) -> list[str] | dict[str, str]:
-        inputs = self._job["inputs"]
+        inputs = [*self._job["inputs"], *(path for rider in self.riders for path in rider.inputs)]
         plain = len(set(inputs)) == len(inputs) and not any("." in path for path in inputs)
         if plain and not filter and inputs and not self._blobs:
             return list(inputs)
@@ -293,6 +326,33 @@ class WorkerSession:
     def create_file(self, path: str) -> ColumnFile:
         """Begin a file of the output column, or of all that the function fills."""
         return ColumnFile(path, self._job, self._dataset)
+
+
+class RiderSession(WorkerSession):
+    """The function of a column that is computed from the rows that a job on another column reads.
+
+    Parameters
+    ----------
+    session : WorkerSession
+        Of that job.
+    rider : dict
+        Of :func:`make_payload`.
+    first_column : int
+        Its first input among the columns that are read.
+    """
+
+    def __init__(self, session: WorkerSession, rider: dict[str, Any], first_column: int) -> None:
+        self._job = {**session._job, **rider}
+        self._dataset = session._dataset
+        self.door = session.door
+        self.riders = []
+        self.inputs: tuple[str, ...] = rider["inputs"]
+        self.first_column = first_column
+        self.last_column = first_column + len(self.inputs)
+        self.checkpoint_folder: str = rider["checkpoint_folder"]
+        self.fragment_keys: dict[int, str] = rider["fragment_keys"]
+        self._load_function()
+        self.input_schema = self._input_schema()
 
 
 class ColumnFile:

@@ -18,6 +18,11 @@ void KeepListed(const std::vector<int64_t>& rows, int64_t first, RowMask& mask) 
   for (size_t i = 0; i < mask.size(); ++i) mask[i] &= listed[i];
 }
 
+// Unselects the rows that are deleted; `live` is null there.
+void KeepLive(const ArrowArray& live, int64_t offset, RowMask& mask) {
+  for (size_t i = 0; i < mask.size(); ++i) mask[i] &= IsValidAt(live, offset + static_cast<int64_t>(i)) ? 1 : 0;
+}
+
 }  // namespace
 
 // The state of one Run.
@@ -48,22 +53,32 @@ struct Applier::TaskRun {
 
 Applier::Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std::string name,
                  std::string checkpoint_root)
-    : ports_(ports),
+    : ports_(std::move(ports)),
       cut_(cut),
       input_columns_(input_columns),
+      read_columns_(std::max(ports_.read_columns, input_columns)),
       name_(std::move(name)),
       checkpoint_root_(std::move(checkpoint_root)) {}
 
 Status Applier::Run(const TaskOrder& order, TaskObserver& observer, RowRange* failed_at) {
   TaskRun run{order, observer, BatchCutter(cut_), failed_at, {}, order.task.rows()};
-  *failed_at = order.task.pieces.front();
+  const bool rides = order.filter.empty() && order.task.attempt == 1 && !order.task.given_up;
+  for (const auto& rider : ports_.riders) rider->Begin(rides);
+  Status status = RunTask(run);
+  for (const auto& rider : ports_.riders) rider->End();
+  return status;
+}
+
+Status Applier::RunTask(TaskRun& run) {
+  const TaskOrder& order = run.order;
+  *run.failed_at = order.task.pieces.front();
   ReadRequest request{order.task.pieces, cut_.batch_rows, order.filter, order.with_deleted_rows};
   const int64_t open_ns = ports_.clock.MonotonicNs();
   LEMAN_ASSIGN_OR_RETURN(BatchStream source, ports_.reader.Open(request));
   run.schema = std::move(source.schema);
   run.times.read_ns += ports_.clock.MonotonicNs() - open_ns;
   while (run.rows_done < run.rows_to_do) {
-    if (observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
+    if (run.observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
     const int64_t start_ns = ports_.clock.MonotonicNs();
     auto batch = std::make_shared<OwnedArray>();
     if (source.stream->get_next(source.stream.get(), batch->Out()) != 0) {
@@ -97,8 +112,9 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
     const int64_t start_ns = ports_.clock.MonotonicNs();
     int64_t selected_rows = 0;
     LEMAN_ASSIGN_OR_RETURN(OwnedArray values, ComputeRows(run, batch, offset, rows, &selected_rows));
-    const int64_t bytes = ArrayBytes(ports_.output_type, *values.get());
+    int64_t bytes = ArrayBytes(ports_.output_type, *values.get());
     LEMAN_RETURN_IF_ERROR(WriteRows(run, std::move(values)));
+    bytes += Ride(run, batch, offset, rows);
     const int64_t now_ns = ports_.clock.MonotonicNs();
     run.cutter.OnCall(rows, now_ns - start_ns, bytes);
     run.file_computed += selected_rows;
@@ -122,6 +138,22 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
   return Ok();
 }
 
+// Returns the bytes of the results.
+int64_t Applier::Ride(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows) {
+  if (ports_.riders.empty()) return 0;
+  RowMask live;
+  if (run.order.with_deleted_rows && run.order.filter.empty()) {
+    live.assign(static_cast<size_t>(rows), 1);
+    KeepLive(*batch->get()->children[read_columns_], offset, live);
+  }
+  const bool all_live = std::count(live.begin(), live.end(), 0) == 0;
+  int64_t bytes = 0;
+  for (const auto& rider : ports_.riders) {
+    bytes += rider->OnRows(batch, offset, run.RowsAt(rows), all_live ? nullptr : &live, run.times);
+  }
+  return bytes;
+}
+
 Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,
                                         int64_t* selected_rows) {
   const bool filtered = !run.order.filter.empty();
@@ -129,13 +161,11 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
   *selected_rows = rows;
   if (filtered || run.order.with_deleted_rows) {
     mask.assign(static_cast<size_t>(rows), 1);
-    int64_t column = input_columns_ + (filtered ? 2 : 0);
     if (run.order.with_deleted_rows) {
-      const ArrowArray& live = *batch->get()->children[column];
-      for (int64_t i = 0; i < rows; ++i) mask[size_t(i)] &= IsValidAt(live, offset + i) ? 1 : 0;
+      KeepLive(*batch->get()->children[read_columns_ + (filtered ? 2 : 0)], offset, mask);
     }
     if (filtered) {
-      const ArrowArray& selected = *batch->get()->children[input_columns_ + 1];
+      const ArrowArray& selected = *batch->get()->children[read_columns_ + 1];
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t row = offset + i;
         mask[size_t(i)] &= IsValidAt(selected, row) && BitAt(selected.buffers[1], selected.offset + row) ? 1 : 0;
@@ -144,7 +174,7 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     if (run.order.only_listed_rows) KeepListed(run.order.rows, run.RowsAt(rows).start, mask);
     *selected_rows = std::count(mask.begin(), mask.end(), 1);
   }
-  if (filtered && *selected_rows == 0) return SliceColumn(batch, input_columns_, offset, rows);
+  if (filtered && *selected_rows == 0) return SliceColumn(batch, read_columns_, offset, rows);
   if (run.order.task.given_up) {
     if (mask.empty()) mask.assign(static_cast<size_t>(rows), 1);
     return LeaveNull(run, batch, offset, mask);
@@ -170,7 +200,7 @@ Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, 
     run.skipped.push_back(std::move(row));
   }
   if (!filtered || *selected_rows == rows) return computed;
-  return ports_.merger.Merge(mask, std::move(computed).value(), SliceColumn(batch, input_columns_, offset, rows));
+  return ports_.merger.Merge(mask, std::move(computed).value(), SliceColumn(batch, read_columns_, offset, rows));
 }
 
 // The function is not called: its rows are null, for the reason that the order gives.
@@ -187,7 +217,7 @@ Result<OwnedArray> Applier::LeaveNull(TaskRun& run, const SharedArray& batch, in
     run.skipped.push_back({at.fragment_id, at.start + i, failure.error_type, failure.message, "", failure.attempts});
   }
   if (run.order.filter.empty()) return nulls;
-  return ports_.merger.Merge(mask, std::move(nulls), SliceColumn(batch, input_columns_, offset, rows));
+  return ports_.merger.Merge(mask, std::move(nulls), SliceColumn(batch, read_columns_, offset, rows));
 }
 
 Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
@@ -207,6 +237,8 @@ Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
 }
 
 Status Applier::CutCheckpoint(TaskRun& run) {
+  // First: once the function's own checkpoint is there, these rows are not read again.
+  for (const auto& rider : ports_.riders) rider->Cut();
   const int64_t start_ns = ports_.clock.MonotonicNs();
   const RowRange& piece = run.current_piece();
   CheckpointDone done;

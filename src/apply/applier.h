@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apply/batch_cutter.h"
+#include "apply/rider.h"
 #include "apply/udf.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -55,6 +56,10 @@ struct ApplierPorts {
   CheckpointStore& checkpoints;
   Clock& clock;
   const ArrowSchema& output_type;  ///< Of what the function returns, to count bytes.
+  /// Computed from the same batches, where a task reads all rows and is tried for the first time: a rider that ends the
+  /// process must not be taken for the function.
+  std::vector<std::unique_ptr<Rider>> riders = {};
+  int64_t read_columns = 0;  ///< Columns that are read for the function and the riders; 0: the function's alone.
 };
 
 class Applier {
@@ -70,9 +75,11 @@ class Applier {
  private:
   struct TaskRun;
 
+  Status RunTask(TaskRun& run);
   Status ProcessBatch(TaskRun& run, const SharedArray& batch);
   Result<OwnedArray> ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,
                                  int64_t* selected_rows);
+  int64_t Ride(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows);
   Result<OwnedArray> LeaveNull(TaskRun& run, const SharedArray& batch, int64_t offset, const RowMask& mask);
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
@@ -80,6 +87,7 @@ class Applier {
   ApplierPorts ports_;
   CutOptions cut_;
   int64_t input_columns_;
+  int64_t read_columns_;
   std::string name_;
   std::string checkpoint_root_;
   int64_t serial_ = 0;

@@ -163,15 +163,28 @@ class TaskReporter final : public TaskObserver {
   int32_t attempt_;
 };
 
+std::vector<std::unique_ptr<Rider>> MakeRiders(const std::string& thread, const SetupMessage& setup, ThreadTools& tools,
+                                               Clock& clock) {
+  std::vector<std::unique_ptr<Rider>> riders;
+  for (RiderTools& own : tools.riders) {
+    const std::string name = thread + "r" + std::to_string(riders.size());
+    riders.push_back(std::make_unique<Rider>(RiderPorts{*own.udf, *own.writer, clock, *own.output_type.get()},
+                                             own.columns, CheckpointStore(*tools.store, own.checkpoint_folder),
+                                             own.fragment_keys, name, setup.table_root));
+  }
+  return riders;
+}
+
 // One thread: takes tasks and runs them until the inbox closes.
 void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, ClientChannel& channel, TaskInbox& inbox,
               Clock& clock, WatchedThreads& watched) {
   const auto number = static_cast<size_t>(thread);
   watched.Add(tools.calls, number);
   CheckpointStore checkpoints(*tools.store, setup.checkpoint_folder);
-  Applier applier(
-      {*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock, *tools.output_type.get()},
-      CutOf(setup), setup.input_columns, setup.name + "-" + std::to_string(thread), setup.table_root);
+  const std::string name = setup.name + "-" + std::to_string(thread);
+  Applier applier({*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock,
+                   *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns},
+                  CutOf(setup), setup.input_columns, name, setup.table_root);
   while (auto assigned = inbox.Pop()) {
     TaskOrder order{assigned->task,
                     assigned->fragment_keys,

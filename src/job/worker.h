@@ -2,10 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "apply/batch_cutter.h"
 #include "apply/call_slot.h"
+#include "apply/rider.h"
 #include "apply/udf.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -27,6 +31,16 @@ class WatchedCalls {
   virtual void Interrupt(const CallSlot::Call& call) = 0;
 };
 
+/// What one thread computes another column with, from the rows that it reads anyway.
+struct RiderTools {
+  std::unique_ptr<Udf> udf;
+  std::unique_ptr<ColumnWriter> writer;
+  OwnedSchema output_type;
+  Rider::Columns columns;
+  std::string checkpoint_folder;
+  std::map<int64_t, std::string> fragment_keys;
+};
+
 /// What one applier thread works with.
 struct ThreadTools {
   std::unique_ptr<BatchReader> reader;
@@ -36,6 +50,8 @@ struct ThreadTools {
   std::unique_ptr<ObjectStore> store;  ///< Rooted at the table; checkpoints are published in it.
   OwnedSchema output_type;
   std::shared_ptr<WatchedCalls> calls;  ///< Null: calls have no time limit.
+  std::vector<RiderTools> riders;
+  int64_t read_columns = 0;  ///< Columns that are read for the function and the riders; 0: the function's alone.
 };
 
 /// Port: the process around the worker.

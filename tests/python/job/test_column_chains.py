@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 
 import leman
 
+from .conftest import CallLog
 from .test_backfill import column
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -98,3 +100,115 @@ def test_wrong_arguments_are_found_before_the_first_job(chained: leman.Table) ->
         with pytest.raises(error, match=message):
             chained.backfill(**arguments)
     assert chained.connection.list_jobs() == []
+
+
+@leman.udf(version="1")
+def plus(x: int) -> int:
+    return x + 1
+
+
+@leman.udf(data_type=pa.int64(), version="1")
+def squared(x: pa.Array) -> pa.Array:
+    return pa.array([v * v for v in x.to_pylist()], pa.int64())
+
+
+@leman.udf(version="1")
+def named(x: int | None) -> str:
+    return f"row {x}"
+
+
+def independent(table: leman.Table, **more: object) -> leman.Table:
+    table.add_columns({"plus": plus, "squared": squared, "named": named, **more})
+    table.add_columns(divided)
+    return table
+
+
+COLUMNS = ["plus", "squared", "named", "half"]
+
+
+def assert_filled(table: leman.Table, xs: list[int]) -> None:
+    assert column(table, "plus") == [x + 1 for x in xs]
+    assert column(table, "squared") == [x * x for x in xs]
+    assert column(table, "named") == [f"row {x}" for x in xs]
+    assert column(table, "half") == [x // 2 for x in xs]
+    assert column(table, "rest") == [x % 2 for x in xs]
+
+
+def test_shared_inputs_are_read_once(numbers: leman.Table) -> None:
+    independent(numbers)
+    numbers.delete("x % 100 = 7")
+    results = numbers.backfill(COLUMNS, concurrency=2, intra_applier_concurrency=2)
+    assert [result.rows_computed for result in results] == [990] * 4
+    assert results[0].metrics["bytes_read"] > 0
+    assert [result.metrics["bytes_read"] for result in results[1:]] == [0, 0, 0]
+    assert [result.metrics.get("rows_computed_alongside") for result in results] == [None, 990, 990, 990]
+    assert_filled(numbers, [x for x in range(1000) if x % 100 != 7])
+    assert [r.rows_computed for r in numbers.backfill(COLUMNS)] == [0] * 4
+
+
+def test_what_is_done_is_not_computed_alongside(numbers: leman.Table) -> None:
+    independent(numbers)
+    numbers.backfill("squared", num_frags=4, concurrency=1)
+    numbers.backfill("plus", num_frags=2, concurrency=1)
+    results = numbers.backfill(COLUMNS, concurrency=1)
+    assert [result.rows_computed for result in results] == [800, 600, 1000, 1000]
+    assert results[3].metrics["bytes_read"] > 0  # Of the two fragments that the first job did not read.
+    assert_filled(numbers, list(range(1000)))
+
+
+def test_a_failure_of_a_column_is_that_of_its_own_job(numbers: leman.Table, calls: CallLog) -> None:
+    path = calls.path
+
+    @leman.udf(version="1")
+    def picky(x: int) -> int:
+        with open(path, "ab") as log:
+            log.write(b".")
+        if x == 550:
+            raise ValueError("not this one")
+        return x
+
+    independent(numbers, picky=picky)
+    with pytest.raises(leman.UserFunctionError, match=r"column 'picky'.*not this one"):
+        numbers.backfill(["plus", "picky", "squared"], concurrency=1)
+    assert column(numbers, "plus") == [x + 1 for x in range(1000)]
+    assert calls.count < 1000 + 110  # The fragments that were done alongside are not computed again.
+    numbers.backfill("squared", concurrency=1)
+    assert column(numbers, "squared") == [x * x for x in range(1000)]
+
+
+def test_a_column_that_ends_the_process_does_not_hurt_the_others(numbers: leman.Table) -> None:
+    @leman.udf(version="1")
+    def deadly(x: int) -> int:
+        if x == 333:
+            os._exit(1)
+        return x
+
+    independent(numbers, deadly=deadly)
+    with pytest.raises(leman.WorkerCrashError, match="column 'deadly'"):
+        numbers.backfill(["plus", "deadly"], concurrency=2)
+    assert column(numbers, "plus") == [x + 1 for x in range(1000)]
+
+
+def test_a_class_that_cannot_be_made_is_told_by_its_own_job(numbers: leman.Table) -> None:
+    @leman.udf(version="1")
+    class Broken:
+        def __init__(self) -> None:
+            raise RuntimeError("no model here")
+
+        def __call__(self, x: int) -> int:
+            return x
+
+    independent(numbers, broken=Broken())
+    with pytest.raises(leman.LemanError, match="no model here"):
+        numbers.backfill(["plus", "broken"], concurrency=1)
+    assert column(numbers, "plus") == [x + 1 for x in range(1000)]
+
+
+@pytest.mark.parametrize("arguments", [{"where": "x < 500"}, {"batch_size": 30}, {"checkpoint_size": 17}])
+def test_other_arguments(numbers: leman.Table, arguments: dict[str, object]) -> None:
+    independent(numbers)
+    results = numbers.backfill(COLUMNS, concurrency=2, **arguments)
+    rows = 500 if "where" in arguments else 1000
+    assert [result.rows_computed for result in results] == [rows] * 4
+    assert column(numbers, "squared")[:500] == [x * x for x in range(500)]
+    assert column(numbers, "named")[500:] == ([f"row {x}" for x in range(500, 1000)] if rows == 1000 else [None] * 500)
