@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 16 << 20
 _BATCH_ROWS = 8192
+_LARGE_BYTES = 1 << 20
 _PACK_BYTES = 1 << 30
 # Lance's own: smaller blobs lie in the data file, larger ones have a file each, those between share files.
 _INLINE_BYTES = 64 << 10
@@ -68,11 +69,8 @@ def write_blob_data_file(
         blobs = _BlobsBeside(session, name, field) if is_blob_type(field.type) else _BlobsInside(field)
         writer = session.open_writer(written, schema=pa.schema([blobs.field]), version=version)
         for source in sources:
-            reader = LanceFileReader(source, storage_options=options)
-            for batch in reader.read_all(batch_size=_rows_at_once(reader), batch_readahead=1).to_batches():
-                writer.write_batch(
-                    pa.RecordBatch.from_arrays([blobs.stored(batch.column(0))], schema=pa.schema([blobs.field]))
-                )
+            for values in _values(LanceFileReader(source, storage_options=options)):
+                writer.write_batch(pa.RecordBatch.from_arrays([blobs.stored(values)], schema=pa.schema([blobs.field])))
         blobs.finish()
         writer.close()
         size_bytes = int(writer.size_bytes or 0)
@@ -85,10 +83,18 @@ def write_blob_data_file(
         raise translate(error, f"make data file {name}") from error
 
 
-def _rows_at_once(reader: LanceFileReader) -> int:
+def _values(reader: LanceFileReader) -> Iterator[pa.Array]:
+    """Yield the values of a checkpoint, few bytes at a time."""
     metadata = reader.metadata().schema.metadata or {}
     largest = int(metadata.get(LARGEST_KEY.encode(), _BATCH_BYTES))
-    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(largest, 1)))
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(largest, 1)))
+    total = reader.num_rows()
+    # Of a whole file Lance reads far ahead: by pages, which hold one large value each.
+    step = rows if largest >= _LARGE_BYTES else total
+    for start in range(0, total, step):
+        found = reader.read_range(start, min(step, total - start), batch_size=rows, batch_readahead=1)
+        for batch in found.to_batches():
+            yield batch.column(0)
 
 
 def _remove(folder: str, written: str, name: str) -> None:
