@@ -34,6 +34,7 @@ TEST_F(SimTest, EveryPromiseIsKeptInFourHundredWorlds) {
   // The faults that these worlds are about did happen.
   EXPECT_GT(tally_.driver_deaths, 100);
   EXPECT_GT(tally_.worker_deaths, 300);
+  EXPECT_GT(tally_.drains, 100);
   EXPECT_GT(tally_.changes, 1000);
   EXPECT_GT(tally_.cleanups, 400);
   EXPECT_GT(tally_.store_errors, 50);

@@ -336,4 +336,19 @@ void SimPool::Kill(WorkerId worker, int64_t) {
   if (!driver_.dead && found != driver_.workers.end()) found->second->Kill();
 }
 
+std::vector<PoolNews> SimPool::Poll() {
+  constexpr uint64_t kWorldsPerDrain = 3;
+  constexpr double kChance = 0.01;
+  std::vector<PoolNews> news;
+  if (world_.options.seed % kWorldsPerDrain != 0 || driver_.dead) return news;
+  for (const auto& [id, worker] : driver_.workers) {
+    if (worker->dead || worker->broken() || leaving_.contains(id) || !random_.Chance(kChance)) continue;
+    leaving_.insert(id);
+    ++world_.tally.drains;
+    world_.Trace("the machine of " + worker->name + " is about to go");
+    news.push_back({PoolNews::Kind::kLeaving, id, -1, 0, {}});
+  }
+  return news;
+}
+
 }  // namespace leman::sim

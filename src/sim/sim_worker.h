@@ -77,15 +77,20 @@ class SimWorker : public Process, public std::enable_shared_from_this<SimWorker>
 
 class SimPool final : public WorkerPool {
  public:
-  SimPool(World& world, SimTable& table, SimDriver& driver) : world_(world), table_(table), driver_(driver) {}
+  SimPool(World& world, SimTable& table, SimDriver& driver)
+      : world_(world), table_(table), driver_(driver), random_(world.options.seed + 1) {}
   Result<int> Start(WorkerId worker) override;
   void Kill(WorkerId worker, int64_t pid) override;
   std::string ExitReason(WorkerId, int64_t) override { return "was killed by the simulator"; }
+  /// In every third world, machines are about to go now and then: no fault, nothing may be computed twice for it.
+  std::vector<PoolNews> Poll() override;
 
  private:
   World& world_;
   SimTable& table_;
   SimDriver& driver_;
+  SimRandom random_;  ///< Of its own, so that the other worlds are what they were.
+  std::set<WorkerId> leaving_;
 };
 
 }  // namespace leman::sim

@@ -50,6 +50,7 @@ void SimTally::Add(const SimTally& other) {
   driver_deaths += other.driver_deaths;
   workers += other.workers;
   worker_deaths += other.worker_deaths;
+  drains += other.drains;
   calls += other.calls;
   rows_computed += other.rows_computed;
   checkpoints += other.checkpoints;

@@ -74,6 +74,7 @@ struct SimTally {
   int64_t driver_deaths = 0;
   int64_t workers = 0;
   int64_t worker_deaths = 0;
+  int64_t drains = 0;  ///< Workers whose machines were about to go.
   int64_t calls = 0;
   int64_t rows_computed = 0;
   int64_t checkpoints = 0;
