@@ -157,6 +157,7 @@ Scheduler::Commands Scheduler::OnShrunk(WorkerId worker, TaskId task, int32_t at
   entry->task.pieces = FirstRows(entry->task.pieces, kept_rows);
   const bool suspect = entry->suspect;
   AddTask(std::move(rest), suspect);
+  if (workers_.at(worker).leaving) StartMore(static_cast<int64_t>(pending_.size()), commands);
   Dispatch(commands);
   return commands;
 }
@@ -183,6 +184,8 @@ Scheduler::Commands Scheduler::OnTick(int64_t now_ns) {
   Commands commands;
   EndRests(now_ns);
   RetireIdle(commands);
+  // Those that leave may all be gone before the last of them has said what it leaves.
+  if (WorkersThatStay() + starting_ == 0) StartMore(static_cast<int64_t>(pending_.size()), commands);
   Dispatch(commands);
   if (pending_.empty() && !finished()) SplitForIdle(now_ns, commands);
   if (options_.stall_ns > 0) ReplaceStalled(now_ns, commands);

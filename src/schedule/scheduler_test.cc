@@ -397,6 +397,21 @@ TEST(Scheduler, AWorkerThatLeavesGivesBackWhatIsInLine) {
   EXPECT_TRUE(Assignments(scheduler.OnTick(kSecond)).empty());
 }
 
+TEST(Scheduler, WhenItsReplacementLeavesTooAnotherOneIsStarted) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 100}})});
+  scheduler.Start();
+  scheduler.OnWorkerReady(1);
+  EXPECT_NE(First<StartWorkers>(scheduler.OnWorkerLeaving(1)), nullptr);
+  scheduler.OnWorkerLeaving(2);
+  // What the first one leaves is not known yet: the second one has nothing to do, and ends.
+  auto commands = scheduler.OnWorkerReady(2);
+  EXPECT_NE(First<RetireWorker>(commands), nullptr);
+  EXPECT_EQ(First<StartWorkers>(commands), nullptr);
+  EXPECT_NE(First<StartWorkers>(scheduler.OnShrunk(1, 0, 1, 40)), nullptr);
+  EXPECT_EQ(First<StartWorkers>(scheduler.OnTick(kSecond)), nullptr);
+  EXPECT_EQ(Assignments(scheduler.OnWorkerReady(3)).size(), 1U);
+}
+
 TEST(Scheduler, OneThatLeavesBeforeItIsReadyOrIdlesEndsAtOnce) {
   Scheduler scheduler(Options(2), {TaskOf({{0, 0, 10}}), TaskOf({{1, 0, 10}})});
   EXPECT_EQ(First<StartWorkers>(scheduler.Start())->count, 2);

@@ -65,6 +65,9 @@ TEST_F(SimTest, ValuesOfAnInputThatWasReplacedBetweenTwoPartialCommitsAreNotComm
 // BackfillTest.SeveralCorruptCheckpointsOfOneFragmentAreDiscardedOneByOne
 TEST_F(SimTest, SeveralCorruptCheckpointsOfOneFragmentDoNotFailTheJob) { ExpectKept(118, 119); }
 
+// Scheduler.WhenItsReplacementLeavesTooAnotherOneIsStarted
+TEST_F(SimTest, AJobWhoseWorkersAllLeaveGoesOn) { ExpectKept(951, 952); }
+
 // The invariants can fail: each of these breaks one part of the world on purpose.
 
 TEST_F(SimTest, NoticesCheckpointsThatAreAcknowledgedBeforeTheyAreDurable) {
