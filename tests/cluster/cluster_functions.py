@@ -47,6 +47,15 @@ def slow(x: int) -> int:
 
 
 @leman.udf
+def gated(x: int) -> int:
+    """Say so, and go on once the test has opened the gate."""
+    note(x)
+    while not os.path.exists(os.environ["LEMAN_CLUSTER_CALLS"] + ".open"):
+        time.sleep(0.02)
+    return x * x
+
+
+@leman.udf
 def failing(x: int) -> int:
     """Fail at one row."""
     if x == 777:

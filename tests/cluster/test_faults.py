@@ -108,27 +108,30 @@ def test_a_node_that_joins_midway_is_used(own_jobs: Any) -> None:
     jobs = own_jobs
     jobs.numbers(rows=3 * ROWS, fragments=4)
     # Each worker asks for a node's whole processors: two fit, the third has to wait.
-    driver = jobs.start("slow", num_cpus=2, **SLOW)
+    driver = jobs.start("gated", num_cpus=2, **SLOW)
     wait_until(lambda: len(workers_seen(jobs)) == 2)
     jobs.cluster.add_node(cpus=2, labels={"zone": "c"})
+    wait_until(lambda: workers_seen(jobs, node="3"))
+    jobs.open_gate()
     told = outcome(driver)
     assert told["status"] == "DONE", told["err"]
     assert jobs.values() == [x * x for x in range(3 * ROWS)]
-    assert workers_seen(jobs, node="3"), jobs.events(told["job_id"])
+    assert set(jobs.times_called().values()) == {1}
 
 
 def test_workers_of_a_drained_node_finish_what_they_have_in_hand(own_jobs: Any) -> None:
     jobs = own_jobs
     jobs.numbers(rows=ROWS, fragments=4)
-    driver = jobs.start("slow", **SLOW)
-    wait_until(lambda: workers_seen(jobs, node="1") and len(jobs.calls()) > 100)
+    driver = jobs.start("gated", **SLOW)
+    wait_until(lambda: len(workers_seen(jobs)) == 3)
     # What Kubernetes does to a pod, and a cloud to a spot machine: SIGTERM to its first process, which drains the node.
     assert jobs.cluster.signal(jobs.cluster.nodes[1], signal.SIGTERM, only="ray start")
+    wait_until(lambda: "is about to go" in jobs.events(jobs.db.list_jobs()[0].job_id))
+    jobs.open_gate()
     told = outcome(driver)
     assert told["status"] == "DONE", told["err"]
     assert jobs.values() == [x * x for x in range(ROWS)]
     events = jobs.events(told["job_id"])
-    assert "is about to go" in events
     assert events.count("has left nothing behind") == len(workers_seen(jobs, node="1")), events
     assert told["metrics"]["worker_deaths"] == 0, events
     assert set(jobs.times_called().values()) == {1}
