@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "assemble/fragment_assembler.h"
@@ -17,22 +18,32 @@ constexpr int kThreadsPerFile = 2;
 
 class PythonReencoder final : public Reencoder {
  public:
-  explicit PythonReencoder(const nb::object& host) : host_(host) {}
+  PythonReencoder(const nb::object& host, const AssembleOptions& options) : host_(host), options_(options) {}
 
   Result<Unit> Reencode(const std::vector<CheckpointFile>& checkpoints, const std::string& output_path) override {
     std::vector<std::string> paths;
     for (const CheckpointFile& checkpoint : checkpoints) paths.push_back(checkpoint.path);
     const nb::gil_scoped_acquire gil;
     try {
-      host_.attr("reencode")(paths, output_path);
+      // Told of bytes, it says whether to go on.
+      const nb::object watch = nb::cpp_function([this](int64_t bytes) {
+        options_.on_bytes(bytes);
+        return !*options_.cancel;
+      });
+      bytes_ = nb::cast<int64_t>(host_.attr("reencode")(paths, output_path, watch));
       return Ok();
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
     }
   }
 
+  /// What was written, the files beside the data file included.
+  [[nodiscard]] int64_t bytes() const { return bytes_; }
+
  private:
   const nb::object& host_;
+  const AssembleOptions& options_;
+  int64_t bytes_ = 0;
 };
 
 AssemblyWay WayOf(AssembledFile::Way way) {
@@ -49,12 +60,17 @@ AssemblyWay WayOf(AssembledFile::Way way) {
   return AssemblyWay::kReencoded;
 }
 
-AssembledFragment Described(int64_t fragment_id, const std::string& file_name, const AssembledFile& file) {
+AssembledFragment Described(int64_t fragment_id, const std::string& file_name, const AssembledFile& file,
+                            const PythonReencoder& reencoder) {
   AssembledFragment assembled;
   assembled.update = {fragment_id,       file.rows,          file_name,         file.size_bytes,
                       file.column_count, file.major_version, file.minor_version};
   assembled.way = WayOf(file.way);
   assembled.bytes = file.bytes;
+  if (file.way == AssembledFile::Way::kReencoded) {
+    assembled.bytes_beside = std::max<int64_t>(0, reencoder.bytes() - file.size_bytes);
+    assembled.bytes.reencoded += assembled.bytes_beside;
+  }
   return assembled;
 }
 
@@ -74,8 +90,8 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
       checkpoint.check_bytes = part.check_bytes;
     }
   }
-  PythonReencoder reencoder(host_);
   AssembleOptions options;
+  PythonReencoder reencoder(host_, options);
   options.threads = kThreadsPerFile;
   options.cancel = &cancelled_;
   int64_t in_hand = 0;
@@ -87,15 +103,15 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
       AssembleFragment(checkpoints, physical_rows, table_root_ + "/data/" + file_name, reencoder, options);
   bytes_in_hand_ -= in_hand;
   if (!made.ok()) return made.error();
-  return Described(fragment_id, file_name, *made);
+  return Described(fragment_id, file_name, *made, reencoder);
 }
 
 Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                                     int64_t physical_rows, const std::string& file_name) {
   std::vector<CheckpointFile> checkpoints;
   for (const FragmentPart& part : parts) checkpoints.push_back({part.key, part.range.start, part.range.end});
-  PythonReencoder reencoder(host_);
   AssembleOptions options;
+  PythonReencoder reencoder(host_, options);
   options.cancel = &cancelled_;
   int64_t in_hand = 0;
   options.on_bytes = [&](int64_t bytes) {
@@ -106,7 +122,7 @@ Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const s
       AssembleFragmentObject(checkpoints, physical_rows, "data/" + file_name, store_, uploads_, reencoder, options);
   bytes_in_hand_ -= in_hand;
   if (!made.ok()) return made.error();
-  return Described(fragment_id, file_name, *made);
+  return Described(fragment_id, file_name, *made, reencoder);
 }
 
 }  // namespace leman::python

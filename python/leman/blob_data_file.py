@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from .blob_column import is_blob_type
 from .blob_outputs import LARGEST_KEY
-from .lance_errors import translate
+from .lance_errors import HostError, translate
 from .table_files import local_path
 
 if TYPE_CHECKING:
     import lance
     from lance.file import LanceFileReader, LanceFileSession
+
+Watch = Callable[[int], bool]
 
 _BATCH_BYTES = 16 << 20
 _BATCH_ROWS = 8192
@@ -33,6 +35,7 @@ def write_blob_data_file(
     name: str,
     dataset: lance.LanceDataset,
     column: str,
+    watch: Watch,
     storage_options: Mapping[str, str] | None = None,
 ) -> int:
     """Write a fragment's data file; its blobs are read and written some megabytes, or one blob, at a time.
@@ -49,13 +52,15 @@ def write_blob_data_file(
         For the column's form of blobs and the file version.
     column : str
         The column.
+    watch : callable
+        Told of bytes as they are written; False: stop.
     storage_options : mapping, optional
         For Lance.
 
     Returns
     -------
     int
-        The data file's own size in bytes, without the files beside it.
+        The bytes of the data file and of the files beside it.
     """
     from lance.file import LanceFileReader, LanceFileSession
 
@@ -65,22 +70,38 @@ def write_blob_data_file(
     field = dataset.schema.field(column)
     # A local file gets its name when it is complete; an object appears complete.
     written = f"{name}.tmp" if local_path(folder) is not None else name
+    writer: Any = None
+    blobs: Any = None
     try:
         blobs = _BlobsBeside(session, name, field) if is_blob_type(field.type) else _BlobsInside(field)
         writer = session.open_writer(written, schema=pa.schema([blobs.field]), version=version)
         for source in sources:
             for values in _values(LanceFileReader(source, storage_options=options)):
                 writer.write_batch(pa.RecordBatch.from_arrays([blobs.stored(values)], schema=pa.schema([blobs.field])))
+                go_on(watch, values.nbytes)
         blobs.finish()
         writer.close()
         size_bytes = int(writer.size_bytes or 0)
         if written != name:
             os.replace(os.path.join(folder, written), os.path.join(folder, name))
-        return size_bytes
+        return size_bytes + blobs.bytes_beside
     except Exception as error:
+        writer = blobs = None  # What they have begun goes with them.
         if written != name:
             _remove(folder, written, name)
         raise translate(error, f"make data file {name}") from error
+
+
+def go_on(watch: Watch, size_bytes: int) -> None:
+    """Tell of bytes that were written.
+
+    Raises
+    ------
+    HostError
+        Where the job is to stop.
+    """
+    if not watch(size_bytes):
+        raise HostError("cancelled", "the job was stopped while it made a data file")
 
 
 def _values(reader: LanceFileReader) -> Iterator[pa.Array]:
@@ -109,6 +130,7 @@ class _BlobsInside:
     def __init__(self, field: pa.Field) -> None:
         metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"leman.")}
         self.field = field.with_metadata(metadata)
+        self.bytes_beside = 0
 
     def stored(self, values: pa.Array) -> pa.Array:
         """Return what the data file's column gets for ``values``."""
@@ -134,6 +156,7 @@ class _BlobsBeside:
         self._next_id = 1
         self._pack: Any = None
         self._pack_bytes = 0
+        self.bytes_beside = 0
         empty = BlobDescriptorArrayBuilder(self._column)
         empty.finish()
         self.field: pa.Field = empty.field
@@ -148,6 +171,8 @@ class _BlobsBeside:
                 builder.append_null()
                 continue
             content = value.as_py()
+            if len(content) > self._inline:
+                self.bytes_beside += len(content)
             if len(content) > self._dedicated:
                 builder.append_dedicated(self._write_alone(content), len(content))
             elif len(content) > self._inline:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import errors, executors
@@ -103,16 +103,16 @@ class DriverHost:
 
         return decide_lost_row(self._spec.udf.on_error, error_type, message, attempts)
 
-    def reencode(self, paths: list[str], output_path: str) -> int:
-        """Write the values of several files into one; return its size in bytes.
+    def reencode(self, paths: list[str], output_path: str, watch: Callable[[int], bool]) -> int:
+        """Write the values of several files into one; return the bytes written.
 
-        On an object store, paths are keys.
+        On an object store, paths are keys. ``watch`` is told of bytes as they are written, and says whether to go on.
         """
         from .lance_reencode import reencode, reencode_objects
 
         if self.door is not None:
-            return reencode_objects(paths, output_path, self._table.dataset, self._spec)
-        return reencode(paths, output_path, self._table.dataset, self._spec.columns)
+            return reencode_objects(paths, output_path, self._table.dataset, self._spec, watch)
+        return reencode(paths, output_path, self._table.dataset, self._spec.columns, watch)
 
 
 class _Sigterm:

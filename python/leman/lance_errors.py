@@ -23,6 +23,8 @@ def translate(error: BaseException, what: str) -> HostError:
     what : str
         What was being done, for the message.
     """
+    if isinstance(error, HostError):
+        return error
     text = str(error)
     lowered = text.lower()
     kind = "internal"

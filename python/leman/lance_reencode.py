@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .blob_column import fills_blobs
-from .blob_data_file import write_blob_data_file
+from .blob_data_file import Watch, go_on, write_blob_data_file
 from .lance_errors import translate
 from .lance_worker import data_cache_bytes, file_schema
 
@@ -19,7 +19,9 @@ _BATCH_ROWS = 8192
 _READAHEAD_BATCHES = 2
 
 
-def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, columns: tuple[str, ...]) -> int:
+def reencode(
+    paths: list[str], output_path: str, dataset: lance.LanceDataset, columns: tuple[str, ...], watch: Watch
+) -> int:
     """Write the values of ``paths``, in that order, into one file.
 
     Parameters
@@ -32,16 +34,18 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
         For the columns' schema and the file version.
     columns : tuple of str
         The columns of each file.
+    watch : callable
+        Told of bytes as they are written; False: stop.
 
     Returns
     -------
     int
-        The file's size in bytes.
+        The bytes written.
     """
     from lance.file import LanceFileReader, LanceFileWriter
 
     if fills_blobs(dataset, columns):
-        return write_blob_data_file(paths, *os.path.split(output_path), dataset, columns[0])
+        return write_blob_data_file(paths, *os.path.split(output_path), dataset, columns[0], watch)
     temporary = f"{output_path}.tmp"
     try:
         schema = file_schema(dataset, columns)
@@ -56,6 +60,7 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
                 reader = LanceFileReader(path)
                 for batch in reader.read_all(batch_size=_BATCH_ROWS, batch_readahead=_READAHEAD_BATCHES).to_batches():
                     writer.write_batch(batch)
+                    go_on(watch, batch.nbytes)
         size_bytes = int(writer.size_bytes or os.path.getsize(temporary))
         os.replace(temporary, output_path)
         return size_bytes
@@ -65,7 +70,9 @@ def reencode(paths: list[str], output_path: str, dataset: lance.LanceDataset, co
         raise translate(error, f"make data file {output_path}") from error
 
 
-def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDataset, spec: BackfillSpec) -> int:
+def reencode_objects(
+    keys: list[str], output_key: str, dataset: lance.LanceDataset, spec: BackfillSpec, watch: Watch
+) -> int:
     """Do the same in the object store of a table.
 
     Parameters
@@ -78,11 +85,13 @@ def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDatas
         For the column's schema and the file version.
     spec : BackfillSpec
         For where the table lies.
+    watch : callable
+        Told of bytes as they are written; False: stop.
 
     Returns
     -------
     int
-        The object's size in bytes.
+        The bytes written.
     """
     from lance.file import LanceFileReader, LanceFileWriter
 
@@ -90,7 +99,7 @@ def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDatas
     if fills_blobs(dataset, spec.columns):
         folder, name = os.path.split(f"{root}/{output_key}")
         sources = [f"{root}/{key}" for key in keys]
-        return write_blob_data_file(sources, folder, name, dataset, spec.columns[0], options)
+        return write_blob_data_file(sources, folder, name, dataset, spec.columns[0], watch, options)
     schema = file_schema(dataset, spec.columns)
     try:
         # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.
@@ -101,6 +110,7 @@ def reencode_objects(keys: list[str], output_key: str, dataset: lance.LanceDatas
             reader = LanceFileReader(f"{root}/{key}", storage_options=options)
             for batch in reader.read_all(batch_size=_BATCH_ROWS, batch_readahead=_READAHEAD_BATCHES).to_batches():
                 writer.write_batch(batch)
+                go_on(watch, batch.nbytes)
         writer.close()
         return int(writer.size_bytes or 0)
     except Exception as error:

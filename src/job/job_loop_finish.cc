@@ -66,7 +66,7 @@ void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembl
     return;
   }
   ++metrics_.fragments_assembled;
-  metrics_.bytes_assembled += assembled->update.size_bytes;
+  metrics_.bytes_assembled += assembled->update.size_bytes + assembled->bytes_beside;
   metrics_.assembly.Add(assembled->bytes);
   metrics_.fragments_linked += assembled->way == AssemblyWay::kLinked ? 1 : 0;
   metrics_.fragments_placed += assembled->way == AssemblyWay::kPlaced ? 1 : 0;

@@ -34,6 +34,7 @@ struct AssembledFragment {
   FragmentUpdate update;
   AssemblyWay way = AssemblyWay::kStitched;
   AssemblyBytes bytes;
+  int64_t bytes_beside = 0;  ///< In files that belong to the data file: large blobs.
 };
 
 /// Port: makes a fragment's data file of its checkpoints. Called on several threads at once.

@@ -248,11 +248,64 @@ def test_memory_holds_some_values_not_the_fragment(tmp_path: pathlib.Path) -> No
         for x in range(200):
             writer.write_batch(pa.record_batch([pa.array([bytes([x]) * one], pa.large_binary())], schema=schema))
         writer.add_schema_metadata(LARGEST_KEY, str(one))
+    parts: list[int] = []
+
+    def told(size_bytes: int) -> bool:
+        parts.append(size_bytes)
+        return True
+
     tracemalloc.start()
     before = pa.total_allocated_bytes()
-    write_blob_data_file([checkpoint], str(tmp_path / "t.lance" / "data"), "made.lance", dataset, "b")
+    write_blob_data_file([checkpoint], str(tmp_path / "t.lance" / "data"), "made.lance", dataset, "b", told)
     assert tracemalloc.get_traced_memory()[1] < 50 * one
     assert pa.total_allocated_bytes() - before < 50 * one
     tracemalloc.stop()
     (pack,) = (tmp_path / "t.lance" / "data" / "made").iterdir()
     assert pack.stat().st_size == 200 * one
+    assert sum(parts) >= 200 * one and max(parts) < 50 * one
+
+
+def test_a_data_file_that_is_long_to_make_shows_and_can_be_stopped(db: leman.Connection) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(40), pa.int64())}), data_storage_version="2.2")
+    table.add_columns({"b": made()})
+
+    class Stop:
+        def __init__(self) -> None:
+            self.assembled = 0
+
+        def start(self, info: dict) -> None: ...
+
+        def update(self, info: dict) -> None:
+            self.assembled = max(self.assembled, info["bytes_assembled"])
+
+        def finish(self, info: dict) -> None: ...
+
+    sink = Stop()
+    result = table.backfill("b", concurrency=1, progress=sink)
+    size = sum(len(value) for value in EXPECTED.values() if value)
+    assert result.metrics["bytes_assembled"] >= size
+    assert result.metrics["bytes_reencoded"] >= size
+
+    from leman.blob_data_file import write_blob_data_file
+    from leman.lance_errors import HostError
+
+    data = pathlib.Path(table.uri) / "data"
+    before = sorted(data.rglob("*"))
+    source = data.parent / "checkpoint"
+    with pytest.raises(HostError, match="was stopped") as stopped:
+        source.write_bytes(_checkpoint_of(table))
+        write_blob_data_file([str(source)], str(data), "other.lance", table.to_lance(), "b", lambda _: False)
+    assert stopped.value.leman_kind == "cancelled"
+    assert sorted(data.rglob("*")) == before
+
+
+def _checkpoint_of(table: leman.Table) -> bytes:
+    from lance.file import LanceFileWriter
+
+    from leman.blob_outputs import value_field
+
+    path = pathlib.Path(table.uri) / "values"
+    schema = pa.schema([value_field(table.schema.field("b"))])
+    with LanceFileWriter(str(path), schema, version="2.2") as writer:
+        writer.write_batch(pa.record_batch([pa.array([b"x" * 100_000] * 3, pa.large_binary())], schema=schema))
+    return path.read_bytes()
