@@ -144,7 +144,7 @@ def perceptual_hash(data: bytes) -> int:
     cosines = np.cos(_HASH_ANGLES)
     strengths = cosines @ np.asarray(grey, dtype=float) @ cosines.T
     bits = (strengths > np.median(strengths)).ravel()
-    return int.from_bytes(np.packbits(bits[1:]).tobytes(), "big")
+    return int.from_bytes(np.packbits(bits).tobytes(), "big") >> 1  # an int64
 
 
 def resized_pixels(data: bytes) -> bytes:

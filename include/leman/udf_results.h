@@ -64,6 +64,7 @@ class Buffer {
     if (room_ - size_ < more) Grow(more);
     return bytes_.get() + size_;
   }
+  [[nodiscard]] size_t room() const { return room_ - size_; }
   void Advance(size_t written) { size_ += written; }
   void Append(const void* from, size_t count) {
     if (count == 0) return;
@@ -219,7 +220,7 @@ class Results<R> : public ResultsBase {
 /// Texts and binaries.
 class BytesResults : public ResultsBase {
  public:
-  explicit BytesResults(int64_t rows) : ResultsBase(rows), ends_(rows) {}
+  explicit BytesResults(int64_t rows) : ResultsBase(rows), rows_(rows), ends_(rows) {}
   void SetNull(int64_t row) {
     validity_.SetNull(row);
     ends_.Set(row, data_.size());
@@ -228,12 +229,17 @@ class BytesResults : public ResultsBase {
 
  protected:
   void SetBytes(int64_t row, std::string_view value) {
-    if (!value.empty()) std::memcpy(Room(value.size()), value.data(), value.size());
+    if (!value.empty()) std::memcpy(Room(row, value.size()), value.data(), value.size());
     End(row, value.size());
   }
-  uint8_t* Room(size_t most) {
+  // Grows to what all rows would take if they are as those so far, so that few bytes move.
+  uint8_t* Room(int64_t row, size_t most) {
     if (most > Ends::kMost - data_.size()) {
       throw std::length_error("the results of one batch exceed 2 GiB; use a smaller batch_size");
+    }
+    if (data_.room() < most) {
+      const auto mean = (data_.size() + most) / static_cast<size_t>(row + 1) + 1;
+      data_.Reserve(std::max(most, std::min(mean * static_cast<size_t>(rows_ - row), kMostAhead)));
     }
     return data_.Reserve(most);
   }
@@ -243,6 +249,9 @@ class BytesResults : public ResultsBase {
   }
 
  private:
+  static constexpr size_t kMostAhead = 64U << 20;
+
+  int64_t rows_;
   Ends ends_;
   Buffer data_;
 };
@@ -259,7 +268,7 @@ class Results<Written<Write>> : public BytesResults {
  public:
   using BytesResults::BytesResults;
   void Set(int64_t row, const Written<Write>& value) {
-    char* const out = reinterpret_cast<char*>(this->Room(value.most));
+    char* const out = reinterpret_cast<char*>(this->Room(row, value.most));
     this->End(row, value.write(out));
   }
 };

@@ -52,24 +52,61 @@ class WordWriter {
   bool after_space_ = true;
 };
 
+using Lanes = int8_t __attribute__((vector_size(16)));
+
+// As a signed number, each byte that continues a code point is below this.
+constexpr int8_t kFirstNoContinuation = -0x40;
+bool Continues(char c) { return static_cast<int8_t>(c) < kFirstNoContinuation; }
+
+Lanes LoadLanes(const char* from) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
+
+constexpr int8_t kToLower = 'a' - 'A';
+
+// Read from byte n on: sixteen lanes of which the last n are all ones.
+constexpr std::array<char, 32> kLastLanes = [] {
+  std::array<char, 32> bytes{};
+  for (size_t i = 16; i < bytes.size(); ++i) bytes[i] = -1;
+  return bytes;
+}();
+
+// The sum of sixteen counts of at most 127.
+int64_t SumOf(const Lanes& counts) {
+  constexpr uint64_t kEvenBytes = 0x00FF00FF00FF00FFU;
+  uint64_t halves[2];
+  std::memcpy(halves, &counts, sizeof halves);
+  const uint64_t bytes = halves[0] + halves[1];
+  const uint64_t pairs = (bytes & kEvenBytes) + (bytes >> 8 & kEvenBytes);
+  return static_cast<int64_t>((pairs * 0x0001000100010001U) >> 48);
+}
+
 }  // namespace
 
 int64_t CountChars(std::string_view text) {
-  constexpr size_t kMostBlocks = 31;  // as many as the eight counts of a byte can add up to without overflow
+  constexpr size_t kLanes = sizeof(Lanes);
+  constexpr size_t kMostBlocks = 126;  // with the last one, as many as a lane can count
   int64_t continued = 0;
-  size_t at = 0;
-  while (text.size() - at >= kBlockBytes) {
-    const size_t blocks = std::min((text.size() - at) / kBlockBytes, kMostBlocks);
-    uint64_t counts = 0;
-    for (size_t i = 0; i < blocks; ++i) {
-      const uint64_t block = LoadBlock(text.data() + at + i * kBlockBytes);
-      counts += (block & ~(block << 1) & kTops) >> 7;
-    }
-    continued += static_cast<int64_t>((counts * kOnes) >> 56);
-    at += blocks * kBlockBytes;
+  if (text.size() < kLanes) {
+    for (const char c : text) continued += Continues(c) ? 1 : 0;
+    return static_cast<int64_t>(text.size()) - continued;
   }
-  for (; at < text.size(); ++at) continued += (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80 ? 1 : 0;
-  return static_cast<int64_t>(text.size()) - continued;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (true) {
+    const size_t blocks = std::min(static_cast<size_t>(end - at) / kLanes, kMostBlocks);
+    Lanes counts{};
+    for (size_t i = 0; i < blocks; ++i, at += kLanes) counts -= LoadLanes(at) < kFirstNoContinuation;  // true is -1
+    const auto left = static_cast<size_t>(end - at);
+    if (left < kLanes) {
+      // The last sixteen bytes, of which `left` are not counted yet; without a branch on how many these are.
+      counts -= (LoadLanes(end - kLanes) < kFirstNoContinuation) & LoadLanes(kLastLanes.data() + left);
+      return static_cast<int64_t>(text.size()) - continued - SumOf(counts);
+    }
+    continued += SumOf(counts);
+  }
 }
 
 int64_t CountWords(std::string_view text) {
@@ -119,13 +156,22 @@ size_t NormalizeSpace(std::string_view text, char* out) {
   return writer.Finish();
 }
 
-void LowerAscii(std::string_view text, char* __restrict out) {
-  const char* __restrict from = text.data();
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<uint8_t>(from[i]);
-    const auto lower = static_cast<uint8_t>(c + 0x20);
-    out[i] = static_cast<char>(c >= 'A' && c <= 'Z' ? lower : c);
+void LowerAscii(std::string_view text, char* out) {
+  constexpr size_t kLanes = sizeof(Lanes);
+  const char* from = text.data();
+  if (text.size() < kLanes) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      out[i] = from[i] >= 'A' && from[i] <= 'Z' ? static_cast<char>(from[i] + kToLower) : from[i];
+    }
+    return;
   }
+  const auto lower = [&](size_t at) {
+    const Lanes lanes = LoadLanes(from + at);
+    const Lanes lowered = lanes + ((lanes >= 'A') & (lanes <= 'Z') & kToLower);
+    std::memcpy(out + at, &lowered, sizeof lowered);
+  };
+  for (size_t at = 0; at + kLanes <= text.size(); at += kLanes) lower(at);
+  lower(text.size() - kLanes);
 }
 
 bool IsAsciiText(std::string_view text) {

@@ -2,9 +2,9 @@
 #include <leman/udf.h>
 #include <utf8proc.h>
 
-#include <cstdlib>
-#include <memory>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "parameters.h"
 #include "text_scan.h"
@@ -32,21 +32,36 @@ size_t LowerUnicode(std::string_view text, char* out) {
   return size;
 }
 
+// How many bytes of ASCII the text begins with.
+size_t AsciiRun(std::string_view text) {
+  size_t size = 0;
+  while (size < text.size() && static_cast<uint8_t>(text[size]) < 0x80) ++size;
+  return size;
+}
+
 class NormalizeUnicode {
  public:
   static void CheckParameters(std::string_view json) { NormalizeUnicode{json}; }
   explicit NormalizeUnicode(std::string_view json)
       : options_(OptionsOf(Parameters(json, {"form"}).Choice("form", {"NFC", "NFD", "NFKC", "NFKD"}))) {}
 
-  std::string operator()(std::string_view text) const {
-    if (IsAsciiText(text)) return std::string(text);  // the same in every form
-    utf8proc_uint8_t* made = nullptr;
-    const utf8proc_ssize_t size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                               static_cast<utf8proc_ssize_t>(text.size()), &made, options_);
-    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(made, &std::free);
-    if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-    if (size < 0) throw std::invalid_argument(utf8proc_errmsg(size));
-    return {reinterpret_cast<const char*>(made), static_cast<size_t>(size)};
+  std::string operator()(std::string_view text) {
+    std::string made;
+    made.reserve(text.size());
+    for (size_t at = 0; at < text.size();) {
+      // ASCII is the same in every form, and never joins what is before it: only its last letter may take up a mark.
+      const size_t ascii = AsciiRun(text.substr(at));
+      const bool is_last = at + ascii == text.size();
+      const size_t kept = is_last || ascii == 0 ? ascii : ascii - 1;
+      made += text.substr(at, kept);
+      at += kept;
+      if (is_last) break;
+      const size_t begin = at;
+      at += ascii - kept;
+      while (at < text.size() && static_cast<uint8_t>(text[at]) >= 0x80) ++at;
+      Append(text.substr(begin, at - begin), &made);
+    }
+    return made;
   }
 
  private:
@@ -56,7 +71,25 @@ class NormalizeUnicode {
     return static_cast<utf8proc_option_t>(options);
   }
 
+  void Append(std::string_view text, std::string* made) {
+    const auto* from = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+    const auto size = static_cast<utf8proc_ssize_t>(text.size());
+    while (true) {
+      const auto room = static_cast<utf8proc_ssize_t>(points_.size());
+      const utf8proc_ssize_t count = utf8proc_decompose(from, size, points_.data(), room - 1, options_);
+      if (count < 0) throw std::invalid_argument(utf8proc_errmsg(count));
+      if (count < room) {
+        const utf8proc_ssize_t bytes = utf8proc_reencode(points_.data(), count, options_);  // in place, and a zero
+        if (bytes < 0) throw std::invalid_argument(utf8proc_errmsg(bytes));
+        made->append(reinterpret_cast<const char*>(points_.data()), static_cast<size_t>(bytes));
+        return;
+      }
+      points_.resize(static_cast<size_t>(count) + 1);
+    }
+  }
+
   utf8proc_option_t options_;
+  std::vector<utf8proc_int32_t> points_ = std::vector<utf8proc_int32_t>(64);
 };
 
 }  // namespace
