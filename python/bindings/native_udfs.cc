@@ -68,12 +68,17 @@ Result<Loaded> Load(const std::string& path, const std::string& name, const std:
   throw nb::python_error();
 }
 
-nb::dict DescriptionDict(NativeUdfDescription description, const LemanUdf& udf) {
+nb::dict NamesDict(const LemanUdf& udf) {
   nb::dict dict;
-  dict["name"] = description.name;
-  dict["version"] = description.version;
-  dict["summary"] = description.summary;
+  dict["name"] = std::string(udf.name);
+  dict["version"] = std::string(udf.version == nullptr ? "" : udf.version);
+  dict["summary"] = std::string(udf.summary == nullptr ? "" : udf.summary);
   dict["shares_state"] = (udf.flags & LEMAN_UDF_SHARED_STATE) != 0;
+  return dict;
+}
+
+nb::dict DescriptionDict(NativeUdfDescription description, const LemanUdf& udf) {
+  nb::dict dict = NamesDict(udf);
   const nb::object field = nb::module_::import_("pyarrow").attr("Field");
   const auto import = [&](OwnedSchema& schema) {
     return field.attr("_import_from_c")(reinterpret_cast<uintptr_t>(schema.get()));
@@ -83,7 +88,8 @@ nb::dict DescriptionDict(NativeUdfDescription description, const LemanUdf& udf) 
   return dict;
 }
 
-// A list with a dict for each function, or for the one of that name.
+// A list with a dict for each function, or for the one of that name. In the list of all, a function that does not take
+// `parameters` says why ("refusal") instead of what it takes and gives.
 nb::list DescribeNativeLibrary(const std::string& path, const nb::object& name, const std::string& parameters) {
   auto library = NativeLibrary::Open(path);
   if (!library.ok()) Throw(library.error());
@@ -96,8 +102,15 @@ nb::list DescribeNativeLibrary(const std::string& path, const nb::object& name, 
   nb::list described;
   for (const LemanUdf* udf : wanted) {
     auto description = (*library)->Describe(*udf, parameters);
-    if (!description.ok()) Throw(description.error());
-    described.append(DescriptionDict(std::move(description).value(), *udf));
+    if (description.ok()) {
+      described.append(DescriptionDict(std::move(description).value(), *udf));
+    } else if (name.is_none()) {
+      nb::dict refused = NamesDict(*udf);
+      refused["refusal"] = description.error().message;
+      described.append(refused);
+    } else {
+      Throw(description.error());
+    }
   }
   return described;
 }

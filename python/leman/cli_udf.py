@@ -78,23 +78,25 @@ def inspect(library: Path, as_json: bool) -> None:
 
     described = describe_library(library.resolve())
     if as_json:
-        entries = [
-            {
-                **{key: entry[key] for key in ("name", "version", "summary", "shares_state")},
-                "inputs": [
-                    {"name": f.name, "type": str(f.type), "takes_null": f.nullable} for f in entry["inputs"].type
-                ],
-                "output": str(entry["output"].type),
-            }
-            for entry in described
-        ]
-        cli_output.print_json(entries)
+        cli_output.print_json([_as_json(entry) for entry in described])
         return
     if not described:
         print(f"{library} offers no function.")
     for entry in described:
+        if "refusal" in entry:
+            reason = entry["refusal"].removeprefix(f"function {entry['name']}: ")
+            print(f"{entry['name']}(…)  needs parameters: {reason}")
+            continue
         arguments = ", ".join(f"{f.name}: {f.type}{'?' if f.nullable else ''}" for f in entry["inputs"].type)
         print(f"{entry['name']}({arguments}) -> {entry['output'].type}  {entry['summary']}".rstrip())
+
+
+def _as_json(entry: dict[str, Any]) -> dict[str, Any]:
+    names = {key: entry[key] for key in ("name", "version", "summary", "shares_state")}
+    if "refusal" in entry:
+        return {**names, "refusal": entry["refusal"]}
+    inputs = [{"name": f.name, "type": str(f.type), "takes_null": f.nullable} for f in entry["inputs"].type]
+    return {**names, "inputs": inputs, "output": str(entry["output"].type)}
 
 
 @udf_commands.command("new")

@@ -217,7 +217,8 @@ def describe_library(library: Path, function: str | None = None, parameters: str
     -------
     list of dict
         ``name``, ``version``, ``summary``, ``shares_state``, ``inputs`` (a struct field) and ``output`` (a field) of
-        each function, or of the one named.
+        each function, or of the one named. In the list of all, a function that does not take the parameters has
+        ``refusal``, a message, instead of the last two.
 
     Raises
     ------
@@ -266,12 +267,17 @@ def print_description() -> None:
         return
     functions = []
     for entry in described:
+        if "refusal" in entry:
+            functions.append(entry)
+            continue
         schema = pa.schema([entry.pop("inputs").with_name("inputs"), entry.pop("output").with_name("output")])
         functions.append({**entry, "schema": base64.b64encode(schema.serialize()).decode()})
     print(json.dumps({"functions": functions}))
 
 
 def _restored(entry: Description) -> Description:
+    if "refusal" in entry:
+        return entry
     import pyarrow as pa
 
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(entry.pop("schema"))))

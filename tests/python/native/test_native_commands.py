@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import leman
-from leman import cli
+from leman import builtin_libraries, cli
 
 
 def invoke(*arguments: str) -> str:
@@ -28,6 +28,15 @@ def test_inspect_lists_what_there_is(sample_library: Path) -> None:
     entries = {entry["name"]: entry for entry in json.loads(invoke("udf", "inspect", str(sample_library), "--json"))}
     assert entries["mean"]["inputs"] == [{"name": "values", "type": "list<item: float>", "takes_null": False}]
     assert entries["scale"]["shares_state"] is False and entries["mean"]["shares_state"] is True
+
+
+def test_inspect_names_functions_that_need_parameters() -> None:
+    library = str(builtin_libraries.builtin_library("dot"))
+    shown = invoke("udf", "inspect", library)
+    assert "word_count(text: string) -> int64" in shown
+    assert "dot(…)  needs parameters: vector_b: expected a list of numbers" in shown
+    entries = {entry["name"]: entry for entry in json.loads(invoke("udf", "inspect", library, "--json"))}
+    assert "vector_b" in entries["dot"]["refusal"] and "refusal" not in entries["minhash"]
 
 
 def test_a_new_project_builds_in_three_commands(tmp_path: Path) -> None:
