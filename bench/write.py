@@ -150,7 +150,7 @@ def _best(runs: list[dict[str, Any]], name: str) -> float:
 
 
 def _is_copied(metrics: dict[str, Any]) -> bool:
-    return metrics["bytes_copied"] + metrics["bytes_reencoded"] > metrics["bytes_assembled"] // 10
+    return metrics["write_amplification"] > 1.5
 
 
 def targets_of(result: dict[str, Any]) -> list[Target]:

@@ -45,6 +45,9 @@ struct Applier::TaskRun {
   int64_t last_progress_ns = 0;
 
   [[nodiscard]] const RowRange& current_piece() const { return order.task.pieces[piece]; }
+  [[nodiscard]] bool IsWholeFragment(const RowRange& range) const {
+    return order.fragment_rows.empty() || range.rows() == order.fragment_rows[piece];
+  }
   [[nodiscard]] RowRange RowsAt(int64_t rows) const {
     const RowRange& range = current_piece();
     return {range.fragment_id, range.start + piece_row, std::min(range.end, range.start + piece_row + rows)};
@@ -121,8 +124,9 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
     run.rows_done += rows;
     run.piece_row += rows;
     offset += rows;
+    const bool shared = run.file_start > 0 || !run.IsWholeFragment(run.current_piece());
     const bool piece_ends = run.piece_row == run.current_piece().rows();
-    if (piece_ends || run.rows_done == run.rows_to_do || run.cutter.CheckpointDue()) {
+    if (piece_ends || run.rows_done == run.rows_to_do || run.cutter.CheckpointDue(shared)) {
       LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
     }
     constexpr int64_t kProgressEveryNs = 50'000'000;
@@ -220,6 +224,11 @@ Result<OwnedArray> Applier::LeaveNull(TaskRun& run, const SharedArray& batch, in
   return ports_.merger.Merge(mask, std::move(nulls), SliceColumn(batch, read_columns_, offset, rows));
 }
 
+std::string Applier::PagesPath(const TaskRun& run) const {
+  const std::string pages = PagesFileName(run.current_piece().fragment_id, run.order.fragment_keys[run.piece]);
+  return checkpoint_root_ + "/" + ports_.checkpoints.KeyOf(pages);
+}
+
 Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
   if (run.file != nullptr && !run.file->Takes(*values.get())) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
   const int64_t start_ns = ports_.clock.MonotonicNs();
@@ -227,9 +236,7 @@ Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
     run.file_key = ports_.checkpoints.TemporaryKey(name_, ++serial_);
     run.file_start = run.piece_row;
     run.file_computed = 0;
-    const std::string pages = PagesFileName(run.current_piece().fragment_id, run.order.fragment_keys[run.piece]);
-    LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key,
-                                                          checkpoint_root_ + "/" + ports_.checkpoints.KeyOf(pages)));
+    LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key, PagesPath(run)));
   }
   LEMAN_RETURN_IF_ERROR(run.file->Write(std::move(values)));
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
@@ -246,8 +253,13 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   done.attempt = run.order.task.attempt;
   done.range = {piece.fragment_id, piece.start + run.file_start, piece.start + run.piece_row};
   done.rows_computed = run.file_computed;
-  LEMAN_ASSIGN_OR_RETURN(const ClosedFile closed, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
+  LEMAN_ASSIGN_OR_RETURN(ClosedFile closed, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
   run.file.reset();
+  if (!closed.region && !run.IsWholeFragment(done.range)) {
+    const int64_t file_bytes = closed.size_bytes;
+    LEMAN_ASSIGN_OR_RETURN(closed, ports_.writer.Place(checkpoint_root_ + "/" + run.file_key, PagesPath(run), closed));
+    if (closed.region) run.times.bytes_staged += file_bytes;
+  }
   done.size_bytes = closed.size_bytes;
   const std::string& key = run.order.fragment_keys[run.piece];
   if (closed.region) {

@@ -29,6 +29,7 @@ struct TaskOrder {
   bool with_deleted_rows = false;
   bool only_listed_rows = false;
   std::vector<int64_t> rows;  ///< With only_listed_rows and a filter: of what it selects, only these physical rows.
+  std::vector<int64_t> fragment_rows = {};  ///< Physical rows of each piece's fragment; empty: not known.
 };
 
 /// What reaches a running task from outside, and leaves it; the methods are called on the applier's thread.
@@ -81,6 +82,7 @@ class Applier {
                                  int64_t* selected_rows);
   int64_t Ride(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows);
   Result<OwnedArray> LeaveNull(TaskRun& run, const SharedArray& batch, int64_t offset, const RowMask& mask);
+  [[nodiscard]] std::string PagesPath(const TaskRun& run) const;
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
 

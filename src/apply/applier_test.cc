@@ -114,6 +114,55 @@ TEST_F(ApplierTest, WritesOneCheckpointForATaskThatIsQuick) {
   EXPECT_EQ(values[39], 1059);
 }
 
+// Passes files on to the table, and notes what it was asked to place.
+class NotingWriter final : public ColumnWriter {
+ public:
+  explicit NotingWriter(ColumnWriter& other) : other_(other) {}
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override {
+    return other_.Create(path, pages_path);
+  }
+  Result<ClosedFile> Place(const std::string&, const std::string& pages_path, ClosedFile closed) override {
+    placed.emplace_back(pages_path, closed.size_bytes);
+    return ClosedFile{4096, PlacedRegion{"0123456789abcdef", 8192, 4096, 7}};
+  }
+  std::vector<std::pair<std::string, int64_t>> placed;
+
+ private:
+  ColumnWriter& other_;
+};
+
+TEST_F(ApplierTest, APartOfAFragmentIsPlacedAndAWholeOneIsNot) {
+  NotingWriter writer(table_);
+  Applier applier({table_, udf_, merger_, writer, checkpoints_, clock_, *type_.get()}, cut_, 1, "w0", "memory");
+  TaskOrder order{Task{7, 1, {{0, 0, 100}}}, {"0123456789abcdef"}};
+  order.fragment_rows = {100};
+  ASSERT_TRUE(applier.Run(order, recorder_, &failed_at_).ok());
+  EXPECT_TRUE(writer.placed.empty());
+  EXPECT_EQ(recorder_.checkpoints[0].times.bytes_staged, 0);
+  // The whole fragment is asked for, but cut.
+  cut_.shared_checkpoint_bytes = cut_.checkpoint_bytes = 30 * 8;
+  Applier cutting({table_, udf_, merger_, writer, checkpoints_, clock_, *type_.get()}, cut_, 1, "w1", "memory");
+  ASSERT_TRUE(cutting.Run(order, recorder_, &failed_at_).ok());
+  ASSERT_EQ(writer.placed.size(), 4U);
+  EXPECT_EQ(writer.placed[0].first, "memory/_leman/checkpoints/c/0-0123456789abcdef.pages");
+  EXPECT_EQ(recorder_.checkpoints.size(), 5U);
+  EXPECT_EQ(recorder_.checkpoints[1].size_bytes, 4096);
+  EXPECT_EQ(recorder_.checkpoints[1].times.bytes_staged, writer.placed[0].second);
+  EXPECT_TRUE(ParseRegionFileName(recorder_.checkpoints[1].path).has_value());
+}
+
+TEST_F(ApplierTest, APartOfAFragmentIsCutSooner) {
+  cut_.shared_checkpoint_bytes = 20 * 8;
+  cut_.checkpoint_bytes = 60 * 8;
+  Applier applier({table_, udf_, merger_, table_, checkpoints_, clock_, *type_.get()}, cut_, 1, "w0", "memory");
+  TaskOrder order{Task{7, 1, {{0, 0, 100}}}, {"0123456789abcdef"}};
+  order.fragment_rows = {100};
+  ASSERT_TRUE(applier.Run(order, recorder_, &failed_at_).ok());
+  std::vector<int64_t> ends;
+  for (const CheckpointDone& done : recorder_.checkpoints) ends.push_back(done.range.end);
+  EXPECT_EQ(ends, (std::vector<int64_t>{60, 80, 100}));
+}
+
 TEST_F(ApplierTest, OfTheSelectedRowsOnlyTheListedOnesAreComputed) {
   ASSERT_TRUE(RunListed({{0, 15, 45}}, "x is odd", {9, 17, 18, 33, 44, 45}).ok());
   EXPECT_EQ(udf_.calls, 2);

@@ -34,12 +34,14 @@ void BatchCutter::OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes) {
   call_rows_ = std::min(std::max(static_cast<int64_t>(wanted), in_flight), options_.batch_rows);
 }
 
-bool BatchCutter::CheckpointDue() const {
+bool BatchCutter::CheckpointDue(bool shared) const {
   if (rows_ == 0) return false;
   if (options_.checkpoint_rows) return rows_ >= *options_.checkpoint_rows;
   if (options_.max_checkpoint_rows && rows_ >= *options_.max_checkpoint_rows) return true;
   if (options_.min_checkpoint_rows && rows_ < *options_.min_checkpoint_rows) return false;
-  return elapsed_ns_ >= options_.checkpoint_ns || bytes_ >= options_.checkpoint_bytes;
+  return elapsed_ns_ >= options_.checkpoint_ns ||
+         bytes_ >= (shared ? std::min(options_.shared_checkpoint_bytes, options_.checkpoint_bytes)
+                           : options_.checkpoint_bytes);
 }
 
 void BatchCutter::OnCheckpoint() { rows_ = elapsed_ns_ = bytes_ = 0; }

@@ -22,6 +22,8 @@ struct CutOptions {
   /// checkpoint a fragment needs no copy.
   int64_t checkpoint_ns = 5'000'000'000;
   int64_t checkpoint_bytes = 1LL << 30;
+  /// The same for a part of a fragment that has others: it is copied to its place anyway, better while others compute.
+  int64_t shared_checkpoint_bytes = 256 << 20;
 };
 
 /// Pure; told what each call took. One per task.
@@ -33,7 +35,8 @@ class BatchCutter {
   [[nodiscard]] int64_t NextCallRows() const;
   /// A call on `rows` rows took `elapsed_ns` and gave `bytes` of output.
   void OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes);
-  [[nodiscard]] bool CheckpointDue() const;
+  /// `shared`: the checkpoint is not all of its fragment.
+  [[nodiscard]] bool CheckpointDue(bool shared = false) const;
   /// A checkpoint was cut.
   void OnCheckpoint();
   [[nodiscard]] int64_t rows_in_checkpoint() const { return rows_; }

@@ -215,7 +215,7 @@ Result<FileAssembly> AssembleInto(const AssemblyPlan& plan, const std::vector<st
                                   const PosixFile& output, const FileAssemblyOptions& options) {
   LEMAN_RETURN_IF_ERROR(CheckPlan(plan, checkpoint_paths.size()));
   const std::vector<Piece> pieces = PiecesOf(plan);
-  LEMAN_RETURN_IF_ERROR(output.Allocate(plan.size_bytes));
+  if (options.allocate) LEMAN_RETURN_IF_ERROR(output.Allocate(plan.size_bytes));
   CopyJob job{pieces, checkpoint_paths, output, options, std::vector<CopiedPiece>(pieces.size())};
   LEMAN_RETURN_IF_ERROR(ForEachPiece(pieces.size(), options.threads, [&job]() -> PieceWorker {
     return [copier = std::make_shared<PieceCopier>(job)](size_t piece) { return copier->Copy(piece); };

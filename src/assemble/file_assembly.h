@@ -17,6 +17,7 @@ struct FileAssemblyOptions {
   int threads = 1;  ///< That copy ranges of this one file.
   bool read_back =
       true;  ///< Read every block after writing it and compare: while it is in the cache, that costs little.
+  bool allocate = true;   ///< Give the output its size first; not where others make it longer meanwhile.
   bool checksum = false;  ///< Compute one of every copied piece, as it was read, for VerifyAssembled.
   const std::atomic<bool>* cancel = nullptr;
   std::function<void(int64_t bytes)> on_bytes;  ///< Called after bytes were copied; never twice at once.

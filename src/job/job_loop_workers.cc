@@ -136,6 +136,7 @@ void JobLoop::Assign(const AssignTask& assign) {
   for (const RowRange& piece : assign.task.pieces) {
     const FragmentPlan& plan = *fragments_.at(piece.fragment_id).plan;
     message.fragment_keys.push_back(plan.fragment_key);
+    message.fragment_rows.push_back(plan.fragment.physical_rows);
     message.filter = plan.filter;
     message.with_deleted_rows |= plan.fragment.deleted_rows > 0;
     message.only_listed_rows |= !plan.only_rows.empty();

@@ -60,7 +60,7 @@ struct JobMetrics {
   WorkTimes work;
 
   /// To storage, by checkpoints and by assembly.
-  [[nodiscard]] int64_t bytes_written() const { return checkpoint_bytes + assembly.written(); }
+  [[nodiscard]] int64_t bytes_written() const { return checkpoint_bytes + work.bytes_staged + assembly.written(); }
   /// bytes_written over the size of the data files made; 0 before there is one.
   [[nodiscard]] double write_amplification() const {
     return bytes_assembled > 0 ? static_cast<double>(bytes_written()) / static_cast<double>(bytes_assembled) : 0.0;

@@ -18,7 +18,8 @@ struct WorkTimes {
   int64_t write_ns = 0;
   int64_t udf_calls = 0;
   int64_t bytes_read = 0;
-  int64_t null_inputs = 0;  ///< Rows left null without a call: an argument that takes no null was null.
+  int64_t null_inputs = 0;   ///< Rows left null without a call: an argument that takes no null was null.
+  int64_t bytes_staged = 0;  ///< Of checkpoints that were files first and then copied to where they stay.
 
   void Add(const WorkTimes& other) {
     read_ns += other.read_ns;
@@ -27,6 +28,7 @@ struct WorkTimes {
     udf_calls += other.udf_calls;
     bytes_read += other.bytes_read;
     null_inputs += other.null_inputs;
+    bytes_staged += other.bytes_staged;
   }
 };
 

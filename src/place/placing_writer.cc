@@ -10,6 +10,7 @@
 #include "assemble/byte_source.h"
 #include "base/crc32c.h"
 #include "place/page_sink.h"
+#include "place/staged_file.h"
 
 namespace leman {
 namespace {
@@ -216,6 +217,14 @@ Result<std::unique_ptr<ColumnFile>> PlacingWriter::Create(const std::string& pat
         std::make_unique<PlacingFile>(path, pages_path, *type_, *template_, options_, refusals_));
   };
   return std::unique_ptr<ColumnFile>(std::make_unique<UndecidedFile>(make, is_plain));
+}
+
+Result<ClosedFile> PlacingWriter::Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {
+  if (pages_path.empty() || closed.size_bytes < options_.place_from_bytes) return closed;
+  Result<PlacedRegion> region = PlaceStagedFile(path, pages_path);
+  // Whatever the reason: the file is complete, and assembly copies it.
+  if (!region.ok()) return closed;
+  return ClosedFile{region->size_bytes, std::move(region).value()};
 }
 
 }  // namespace leman

@@ -25,6 +25,7 @@ class PlacingWriter final : public ColumnWriter {
   PlacingWriter(std::unique_ptr<ColumnWriter> other, const ArrowSchema& type, const PlacingOptions& options = {});
 
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override;
+  Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) override;
 
  private:
   /// What an empty file of the other writer says of the column; null if its values cannot be written here.

@@ -189,7 +189,8 @@ void SimWorker::RunTasks(int64_t thread) {
                     assigned.filter,
                     assigned.with_deleted_rows,
                     assigned.only_listed_rows,
-                    std::move(assigned.rows)};
+                    std::move(assigned.rows),
+                    std::move(assigned.fragment_rows)};
     Reporter reporter(*this, order.task);
     RowRange at;
     const Status status = applier.Run(order, reporter, &at);

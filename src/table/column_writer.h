@@ -39,6 +39,13 @@ class ColumnWriter {
   virtual ~ColumnWriter() = default;
   /// `pages_path` is the fragment's pages file, into which a writer may put the file instead.
   virtual Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) = 0;
+  /// Moves `closed`, the complete file at `path`, into the fragment's pages file, where the writer can and it is large
+  /// enough; else nothing happens. For a file that is a part of its fragment: somebody would have to copy it anyway.
+  virtual Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {
+    (void)path;
+    (void)pages_path;
+    return closed;
+  }
 };
 
 }  // namespace leman

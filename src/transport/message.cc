@@ -51,6 +51,7 @@ void Put(Encoder& out, const WorkTimes& times) {
   out.Int(times.udf_calls);
   out.Int(times.bytes_read);
   out.Int(times.null_inputs);
+  out.Int(times.bytes_staged);
 }
 
 WorkTimes TakeTimes(Decoder& in) {
@@ -61,6 +62,7 @@ WorkTimes TakeTimes(Decoder& in) {
   times.udf_calls = in.Int();
   times.bytes_read = in.Int();
   times.null_inputs = in.Int();
+  times.bytes_staged = in.Int();
   return times;
 }
 
@@ -145,6 +147,7 @@ void Encode(Encoder& out, const AssignMessage& m) {
   for (size_t i = 0; i < m.task.pieces.size(); ++i) {
     Put(out, m.task.pieces[i]);
     out.Text(m.fragment_keys[i]);
+    out.Int(i < m.fragment_rows.size() ? m.fragment_rows[i] : 0);
   }
   out.Text(m.filter);
   out.Flag(m.with_deleted_rows);
@@ -165,6 +168,7 @@ void Decode(Decoder& in, AssignMessage& m) {
   for (int64_t i = 0; i < pieces; ++i) {
     m.task.pieces.push_back(TakeRange(in));
     m.fragment_keys.push_back(in.Text());
+    m.fragment_rows.push_back(in.Int());
   }
   m.filter = in.Text();
   m.with_deleted_rows = in.Flag();

@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 3;
+constexpr int64_t kProtocolVersion = 4;
 
 // Coordinator to worker.
 
@@ -46,6 +46,7 @@ struct AssignMessage {
   bool with_deleted_rows = false;
   bool only_listed_rows = false;
   std::vector<int64_t> rows;  ///< With only_listed_rows: of what the filter selects, only these physical rows.
+  std::vector<int64_t> fragment_rows = {};  ///< Physical rows of each piece's fragment.
 };
 
 struct ShrinkMessage {

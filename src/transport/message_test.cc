@@ -27,6 +27,7 @@ TEST(Message, AssignSurvivesTheWire) {
   sent.with_deleted_rows = true;
   sent.only_listed_rows = true;
   sent.rows = {3, 8};
+  sent.fragment_rows = {10, 50};
   const auto got = std::get<AssignMessage>(RoundTrip(sent));
   EXPECT_EQ(got.task.pieces, sent.task.pieces);
   EXPECT_EQ(got.task.attempt, 2);
@@ -35,6 +36,7 @@ TEST(Message, AssignSurvivesTheWire) {
   EXPECT_TRUE(got.with_deleted_rows);
   EXPECT_TRUE(got.only_listed_rows);
   EXPECT_EQ(got.rows, (std::vector<int64_t>{3, 8}));
+  EXPECT_EQ(got.fragment_rows, (std::vector<int64_t>{10, 50}));
 }
 
 TEST(Message, SetupSurvivesTheWire) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pathlib
 import signal
@@ -127,6 +128,32 @@ def test_vectors_with_nulls_are_left_to_lance(db: leman.Connection, version: str
     dataset, result = backfilled(db, VECTOR, make, 300, version)
     assert result.metrics["fragments_placed"] == 0
     expect(dataset, VECTOR, [None if value is None else value.tolist() for value in values])
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+def test_what_lance_encodes_is_copied_to_its_place_by_the_workers(db: leman.Connection, version: str) -> None:
+    def make(x: pa.Array) -> pa.Array:
+        return pa.array([base64.b64encode(noise(i, 1_600)).decode() for i in x.to_pylist()])
+
+    rows = 21_000
+    dataset, result = backfilled(db, pa.string(), make, rows, version, checkpoint_size=rows // 3, concurrency=1)
+    metrics = result.metrics
+    assert metrics["fragments_placed"] == 1
+    # By the driver nothing; by the workers into a file, and from there to where it stays.
+    assert metrics["bytes_copied"] == metrics["bytes_reencoded"] == 0
+    assert 1.9 < metrics["write_amplification"] <= 2.1
+    expect(dataset, pa.string(), make(pa.array(range(rows))).to_pylist())
+    assert leftovers(db) == []
+
+
+def test_one_checkpoint_of_a_whole_fragment_is_not_copied(db: leman.Connection) -> None:
+    def make(x: pa.Array) -> pa.Array:
+        return pa.array([noise(i, 400).hex() for i in x.to_pylist()])
+
+    dataset, result = backfilled(db, pa.string(), make, 20_000, concurrency=1)
+    assert result.metrics["checkpoint_bytes"] > 8 << 20
+    assert result.metrics["fragments_linked"] == 1 and result.metrics["write_amplification"] <= 1.01
+    expect(dataset, pa.string(), make(pa.array(range(20_000))).to_pylist())
 
 
 def test_values_that_change_their_kind_midway(db: leman.Connection) -> None:
