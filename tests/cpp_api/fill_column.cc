@@ -1,6 +1,8 @@
 // fill_column URI TABLE COLUMN [EXECUTOR]: one backfill, whatever the column's function is. Storage options are in
-// STORAGE_OPTIONS, as name=value;name=value.
+// STORAGE_OPTIONS, as name=value;name=value. With BLOCK_SIGNALS the program takes no signal, as servers do that take
+// them in one thread.
 #include <leman/leman.h>
+#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +10,11 @@
 #include <string>
 
 int main(int argc, char** argv) {
+  if (std::getenv("BLOCK_SIGNALS") != nullptr) {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  }
   leman::ConnectOptions storage;
   if (const char* given = std::getenv("STORAGE_OPTIONS"); given != nullptr) {
     std::istringstream entries(given);

@@ -96,26 +96,6 @@ TEST_F(ProcessTest, ASignalOfTheProgramReachesItsHandlerAndNotTheJob) {
   EXPECT_GT(interrupts, 0);
 }
 
-// Servers block signals and take them from one thread; Leman's processes must not inherit that.
-TEST_F(ProcessTest, WorkersDieAndAreReplacedAlsoWhereTheProgramBlocksSignals) {
-  const leman::Table table = Numbers(20);
-  leman::NativeUdf crashes = Function("seven_crashes");
-  leman::OnError skip = leman::OnError::Skip();
-  skip.errors = {"WorkerCrashError"};
-  crashes.on_error = {skip};
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  leman::Result<leman::BackfillResult> ended = leman::Error{};
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  table.AddColumn("y", crashes).value();
-  ended = table.Backfill("y");
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  ASSERT_TRUE(ended.ok()) << ended.error().message;
-  EXPECT_EQ(ended->rows_skipped, 1);
-  EXPECT_EQ(Read<int64_t>(table, "y").size(), 19U);
-}
-
 TEST_F(ProcessTest, AForkedProcessIsToldSo) {
   const leman::Table table = Numbers(10);
   const pid_t child = ::fork();

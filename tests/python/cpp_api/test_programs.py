@@ -157,6 +157,31 @@ leman.connect(sys.argv[1]).create_table("t", {"x": [1, 2, 3]}).add_columns({"y":
     assert stranger.stdout.startswith("UntrustedFunctionError\t")
 
 
+def test_a_call_is_interrupted_also_where_the_program_blocks_signals(
+    programs: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = """
+import sys, leman
+@leman.udf(timeout=2, on_error=leman.Skip(TimeoutError))
+def two_hangs(x: int) -> int:
+    import os
+    import time
+    with open(os.environ["LEMAN_TEST_CALLS"], "a") as calls:
+        calls.write(f"{x}\\n")
+    time.sleep(600 if x == 2 else 0)
+    return x
+leman.connect(sys.argv[1]).create_table("t", {"x": [1, 2, 3]}).add_columns({"y": two_hangs})
+"""
+    db = str(tmp_path / "db")
+    subprocess.run([sys.executable, "-c", code, db], env=environment, check=True, timeout=120)
+    calls = tmp_path / "calls"
+    blocking = {**environment, "BLOCK_SIGNALS": "1", "LEMAN_TEST_CALLS": str(calls)}
+    run(programs / "fill_column", db, "t", "y", environment=blocking)
+    assert leman.connect(db).open_table("t").to_arrow()["y"].to_pylist() == [1, None, 3]
+    # A call that no signal reaches ends with its worker, and its rows are computed again.
+    assert calls.read_text().split() == ["1", "2", "3"]
+
+
 def test_exit_functions_of_python_run_when_the_program_ends(
     programs: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
