@@ -48,7 +48,7 @@ bench-write: ## How large outputs are written and read: bench/results/write.md (
 	@tools/bootstrap
 	@$(PYTHON_IN_VENV) bench/write.py
 
-bench-native: ## Native functions beside plain Python, written to bench/results/native.md (about 1 minute)
+bench-native: ## Native functions beside plain Python, written to bench/results/native.md (about 4 minutes)
 	@tools/bootstrap test
 	@$(PYTHON_IN_VENV) bench/native_udf.py
 
