@@ -203,14 +203,20 @@ def _field_ids(dataset: lance.LanceDataset, columns: set[str]) -> set[int]:
     return ids
 
 
+def _is_packed(field: Any) -> bool:
+    metadata = field.metadata or {}
+    return any(str(metadata.get(key, "")).lower() == "true" for key in ("lance-encoding:packed", "packed"))
+
+
 def _leaf_ids(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> list[int]:
     """Field ids of columns in the order of their file's columns: leaves; in format 2.0 every node."""
     every_node = dataset.data_storage_version == "2.0"
     ids: list[int] = []
 
     def visit(field: Any, is_blob: bool = False) -> None:
-        # Where a blob of version 2 lies is kept in one column, though its type has children.
-        children = [] if is_blob else field.children()
+        # One column each, though the type has children: where a blob of version 2 lies, and a packed struct.
+        one = is_blob or _is_packed(field)
+        children = [] if one else field.children()
         if every_node or not children:
             ids.append(field.id())
         for child in children:

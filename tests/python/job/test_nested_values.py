@@ -29,3 +29,20 @@ def test_null_structs_with_lists_in_many_pages_can_be_read(db: leman.Connection,
     found = table.to_arrow().column("y").combine_chunks()
     expected = nested(pa.array(range(ROWS)))
     assert found.equals(expected) or found.to_pylist() == expected.to_pylist()
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+@pytest.mark.parametrize("rows_per_checkpoint", [50, 200])
+def test_a_packed_struct_is_one_column_of_its_file(
+    db: leman.Connection, version: str, rows_per_checkpoint: int
+) -> None:
+    type = pa.struct([("a", pa.int32()), ("b", pa.float64())])
+
+    def pair(x: pa.Array) -> pa.Array:
+        return pa.array([{"a": value, "b": value / 2} for value in x.to_pylist()], type)
+
+    rows = pa.table({"x": pa.array(range(200), pa.int64())})
+    table = db.create_table("t", rows, data_storage_version=version)
+    table.add_columns({"y": (leman.udf(data_type=type, field_metadata={"lance-encoding:packed": "true"})(pair), ["x"])})
+    table.backfill("y", concurrency=1, progress=False, checkpoint_size=rows_per_checkpoint)
+    assert table.to_arrow().column("y").to_pylist() == [{"a": x, "b": x / 2} for x in range(200)]
