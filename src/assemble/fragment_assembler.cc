@@ -105,7 +105,16 @@ class Assembly {
   Result<AssembledFile> Run(Reencoder& reencoder) {
     Result<AssembledFile> joined = Join();
     if (joined.ok() || joined.error().kind != ErrorKind::kUnsupported) return joined;
-    return Reencode(reencoder, joined.error().message);
+    Result<AssembledFile> encoded = Reencode(reencoder, joined.error().message);
+    if (encoded.ok() || !only_small_) return encoded;
+    const ErrorKind kind = encoded.error().kind;
+    if (kind != ErrorKind::kInternal && kind != ErrorKind::kUnsupported && kind != ErrorKind::kInvalidArgument) {
+      return encoded;
+    }
+    // Lance reads these values, and cannot write what it read: small pages are better than none.
+    coalesce_ = false;
+    joined = Join();
+    return joined.ok() ? joined : encoded;
   }
 
  private:
@@ -118,7 +127,8 @@ class Assembly {
     for (const LanceFile& file : files) bytes += PageBytes(file);
     const auto columns = static_cast<int64_t>(files.front().columns.size());
     const auto count = static_cast<int64_t>(files.size());
-    if (WorthCoalescing(files.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
+    if (coalesce_ && WorthCoalescing(files.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
+      only_small_ = true;
       return MakeError(ErrorKind::kUnsupported, count, " checkpoints of ", bytes / count,
                        " bytes on average are small");
     }
@@ -338,6 +348,8 @@ class Assembly {
   int64_t physical_rows_;
   const std::string& output_path_;
   const AssembleOptions& options_;
+  bool coalesce_ = true;
+  bool only_small_ = false;  ///< To encode again was for the readers' sake alone.
 };
 
 }  // namespace

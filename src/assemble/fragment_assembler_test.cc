@@ -28,7 +28,7 @@ class FakeReencoder final : public Reencoder {
  public:
   Result<Unit> Reencode(const std::vector<CheckpointFile>& checkpoints, const std::string& output_path) override {
     ++calls;
-    if (fail) return MakeError(ErrorKind::kRetryable, "no luck");
+    if (fail) return MakeError(failure, "no luck");
     std::ofstream(output_path) << Build(
         {.pages = {{static_cast<uint64_t>(checkpoints.back().end_row + rows_too_many), {"x"}}}});
     return Unit{};
@@ -36,6 +36,7 @@ class FakeReencoder final : public Reencoder {
 
   int calls = 0;
   bool fail = false;
+  ErrorKind failure = ErrorKind::kRetryable;
   int64_t rows_too_many = 0;
 };
 
@@ -262,6 +263,24 @@ TEST_F(FragmentAssembler, NoRoomForTheFileLeavesNothing) {
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.error().kind, ErrorKind::kResourceExhausted) << made.error().message;
   EXPECT_NE(made.error().message.find(output_), std::string::npos);
+  ExpectNothingLeft();
+}
+
+TEST_F(FragmentAssembler, SmallOnesThatCannotBeEncodedAgainAreJoined) {
+  Add(5, 10);
+  Add(5, 10);
+  options_.coalesce_below_bytes = 8 << 20;
+  reencoder_.fail = true;
+  reencoder_.failure = ErrorKind::kInternal;
+  const Result<AssembledFile> made = Assemble();
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->way, AssembledFile::Way::kStitched);
+  EXPECT_EQ(made->rows, 10);
+  EXPECT_EQ(reencoder_.calls, 1);
+  // A store that fails may do better later.
+  fs::remove(output_);
+  reencoder_.failure = ErrorKind::kRetryable;
+  EXPECT_EQ(Assemble().error().kind, ErrorKind::kRetryable);
   ExpectNothingLeft();
 }
 
