@@ -87,6 +87,18 @@ Result<std::optional<int64_t>> PythonTable::FindMark(int64_t since_version, cons
   });
 }
 
+Result<std::vector<TableChange>> PythonTable::Changes(int64_t since_version, int64_t until_version) {
+  return WithPython([&] {
+    using Row = std::tuple<int64_t, std::string, bool>;
+    std::vector<TableChange> changes;
+    for (auto& [version, operation, moves] :
+         nb::cast<std::vector<Row>>(table_.attr("changes")(since_version, until_version))) {
+      changes.push_back({version, std::move(operation), moves});
+    }
+    return changes;
+  });
+}
+
 Status PythonTable::MarkDone(const std::string& udf_version) {
   return WithPython([&] {
     table_.attr("mark_done")(udf_version);

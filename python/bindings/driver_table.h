@@ -25,6 +25,7 @@ class PythonTable final : public TableSnapshot, public TableTransaction {
   Result<int64_t> Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates,
                          const CommitMark& mark) override;
   Result<std::optional<int64_t>> FindMark(int64_t since_version, const CommitMark& mark) override;
+  Result<std::vector<TableChange>> Changes(int64_t since_version, int64_t until_version) override;
   Status MarkDone(const std::string& udf_version) override;
 
  private:

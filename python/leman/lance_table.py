@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .blob_inputs import is_blob
+from .column_metadata import PREFIX
 from .lance_errors import HostError, translate
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class LanceTable:
         self._latest = dataset
         self._spec = spec
         self._where_columns = where_columns(spec.where, dataset.schema.names) - set(spec.columns)
+        self._output_ids = _field_ids(dataset, set(spec.columns))
+        self._functions = _count_functions(dataset, spec.columns)
         self.where_reads_output = bool(where_columns(spec.where, spec.columns))
 
     @property
@@ -57,6 +60,12 @@ class LanceTable:
         if gone:
             raise HostError("not found", f"column {gone[0]!r} is no longer in the table")
         output = _field_ids(dataset, set(self._spec.columns))
+        # Lance gives the number of a dropped column to the next one that is made.
+        if output != self._output_ids or _count_functions(dataset, self._spec.columns) < self._functions:
+            names = ", ".join(map(repr, self._spec.columns))
+            raise HostError(
+                "not found", f"column {names} is no longer in the table: another of that name took its place"
+            )
         described = []
         for fragment in fragments:
             metadata = fragment.metadata
@@ -176,6 +185,26 @@ class LanceTable:
                 return version
         return None
 
+    def changes(self, since_version: int, until_version: int) -> list[tuple[int, str, bool]]:
+        """Return (version, operation, whether it moved rows) of the versions after ``since_version``."""
+        found = []
+        newest = self._at(until_version)
+        for version in range(since_version + 1, until_version + 1):
+            try:
+                transaction = newest.read_transaction(version)
+            except Exception as error:
+                failure = translate(error, f"read what table version {version} changed")
+                if failure.leman_kind in ("retryable", "invalid argument", "resource exhausted"):
+                    raise failure from error
+                transaction = None  # Versions that were cleaned up have no history any more.
+            operation = transaction.operation if transaction is not None else None
+            touched = bool(
+                getattr(operation, "updated_fragments", None) or getattr(operation, "removed_fragment_ids", None)
+            )
+            name = type(operation).__name__ if operation is not None else ""
+            found.append((version, name, name == "Update" and touched))
+        return found
+
     def mark_done(self, udf_version: str) -> None:
         """Remember on the column that data files without a record count as done for ``udf_version``."""
         from .column_definition import mark_done
@@ -191,6 +220,14 @@ def where_columns(where: str | None, names: Iterable[str]) -> set[str]:
     return {
         name for name in names if name.lower() in words or (name.lower() in where.lower() and not name.isidentifier())
     }
+
+
+def _count_functions(dataset: lance.LanceDataset, columns: Iterable[str]) -> int:
+    """Return how many of ``columns`` have a stored function."""
+    key = (PREFIX + "payload").encode()
+    return sum(
+        key in (dataset.schema.field(column).metadata or {}) for column in columns if column in dataset.schema.names
+    )
 
 
 def _field_ids(dataset: lance.LanceDataset, columns: set[str]) -> set[int]:

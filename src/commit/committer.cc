@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "commit/table_changes.h"
+
 namespace leman {
 namespace {
 
@@ -60,6 +62,9 @@ CommitOutcome Committer::Committed(int64_t version, int64_t looked_at, const std
 Result<std::vector<FragmentUpdate>> Committer::DropChanged(int64_t version, std::vector<FragmentUpdate> updates,
                                                            const std::map<int64_t, FragmentInfo>& expected,
                                                            CommitOutcome& outcome) {
+  LEMAN_ASSIGN_OR_RETURN(const auto changes, table_.Changes(seen_version_, version));
+  LEMAN_RETURN_IF_ERROR(CheckSameTable(changes));
+  seen_version_ = version;
   std::vector<int64_t> ids;
   for (const FragmentUpdate& update : updates) ids.push_back(update.fragment_id);
   LEMAN_ASSIGN_OR_RETURN(const std::vector<FragmentInfo> infos, table_.Inspect(version, ids));

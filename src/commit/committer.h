@@ -28,10 +28,15 @@ class Committer {
  public:
   /// `table` and `clock` outlive this. `read_version` is the version that was planned on.
   Committer(TableTransaction& table, Clock& clock, std::string job_id, int64_t read_version)
-      : table_(table), clock_(clock), job_id_(std::move(job_id)), known_version_(read_version) {}
+      : table_(table),
+        clock_(clock),
+        job_id_(std::move(job_id)),
+        known_version_(read_version),
+        seen_version_(read_version) {}
 
   /// `expected` holds what each fragment of `updates` was planned on. An error means that the outcome is known to be
-  /// "nothing happened", except kUnknownOutcome, after which no file may be deleted.
+  /// "nothing happened", except kUnknownOutcome, after which no file may be deleted. kConflict also where the table was
+  /// restored or overwritten meanwhile.
   Result<CommitOutcome> Commit(std::vector<FragmentUpdate> updates, const std::map<int64_t, FragmentInfo>& expected);
 
  private:
@@ -47,6 +52,7 @@ class Committer {
   Clock& clock_;
   std::string job_id_;
   int64_t known_version_;
+  int64_t seen_version_;  ///< What others did up to here is known not to end the job.
   int64_t sequence_ = 0;
 };
 

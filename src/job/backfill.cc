@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "commit/table_changes.h"
 #include "job/job_loop.h"
 
 namespace leman {
@@ -59,6 +60,8 @@ struct JobRun {
   }
 };
 
+bool TakesAllFragments(const BackfillSpec& spec) { return !spec.only_rows && !spec.num_frags && spec.skip_frags == 0; }
+
 // One round: plan on the present version, carry the plan out. Returns whether fragments are left to plan again.
 Result<bool> RunRound(JobRun& run, ColumnLease& lease, bool first) {
   const int64_t start_ns = run.ports.clock.MonotonicNs();
@@ -80,9 +83,22 @@ Result<bool> RunRound(JobRun& run, ColumnLease& lease, bool first) {
   return again > 0;
 }
 
+// After a round that left nothing: whether rows that were there before it have been moved to fragments that it did not
+// see. Nothing was in the way of its commits then: to the old fragments such rows are deleted ones.
+Result<bool> RowsWereMoved(JobRun& run) {
+  LEMAN_ASSIGN_OR_RETURN(const int64_t latest, run.ports.transaction.LatestVersion());
+  LEMAN_ASSIGN_OR_RETURN(const auto changes, run.ports.transaction.Changes(run.spec.read_version, latest));
+  LEMAN_RETURN_IF_ERROR(CheckSameTable(changes));
+  return TakesAllFragments(run.spec) && AnyRowsMoved(changes);
+}
+
 Status RunRounds(JobRun& run, ColumnLease& lease) {
   for (int round = 0; round < kMaxRounds; ++round) {
-    LEMAN_ASSIGN_OR_RETURN(const bool again, RunRound(run, lease, round == 0));
+    LEMAN_ASSIGN_OR_RETURN(bool again, RunRound(run, lease, round == 0));
+    if (!again) {
+      LEMAN_ASSIGN_OR_RETURN(again, RowsWereMoved(run));
+      if (again) run.log.Event("rows were moved by an update; planning again");
+    }
     if (!again) return Ok();
     LEMAN_ASSIGN_OR_RETURN(run.spec.read_version, run.ports.snapshot.MoveToLatest());
   }
@@ -90,9 +106,14 @@ Status RunRounds(JobRun& run, ColumnLease& lease) {
                    " rounds; run it again when they are done");
 }
 
-bool IsWholeTable(const BackfillSpec& spec) {
-  return !spec.where && !spec.only_rows && !spec.num_frags && spec.skip_frags == 0;
+// A dropped table shows in many ways, in most of which nothing speaks of the table.
+Error WithTableGone(Error error, JobRun& run) {
+  const auto latest = run.ports.transaction.LatestVersion();
+  if (error.kind == ErrorKind::kCancelled || latest.ok() || latest.error().kind != ErrorKind::kNotFound) return error;
+  return {ErrorKind::kNotFound, "the table '" + run.spec.table_name + "' is gone: it was dropped while the job ran"};
 }
+
+bool IsWholeTable(const BackfillSpec& spec) { return !spec.where && TakesAllFragments(spec); }
 
 }  // namespace
 
@@ -129,7 +150,7 @@ JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
     result.status = JobStatus::kDone;
     run.log.Event("job completed");
   } else {
-    result.error = status.error();
+    result.error = WithTableGone(status.error(), run);
     result.status = status.error().kind == ErrorKind::kCancelled ? JobStatus::kCancelled : JobStatus::kFailed;
     run.log.Event(std::string("job ") + (result.status == JobStatus::kFailed ? "failed" : "cancelled"));
   }

@@ -18,6 +18,13 @@ struct CommitMark {
   int64_t sequence = 0;
 };
 
+/// What one version of the table did to the one before.
+struct TableChange {
+  int64_t version = 0;
+  std::string operation;    ///< Lance's name of the operation, e.g. "Append"; empty where the table does not know.
+  bool moves_rows = false;  ///< Rows of earlier fragments are now in new ones, with new values: an update.
+};
+
 class TableTransaction {
  public:
   virtual ~TableTransaction() = default;
@@ -31,6 +38,12 @@ class TableTransaction {
                                  const CommitMark& mark) = 0;
   /// The version after `since_version` that carries `mark`, if one does.
   virtual Result<std::optional<int64_t>> FindMark(int64_t since_version, const CommitMark& mark) = 0;
+  /// What the versions after `since_version` up to `until_version` did, in order. A table that keeps no history may
+  /// leave versions out.
+  virtual Result<std::vector<TableChange>> Changes(int64_t since_version, int64_t until_version) {
+    (void)since_version, (void)until_version;
+    return std::vector<TableChange>{};
+  }
   /// Remembers on the column that data files without a record count as done for `udf_version`.
   virtual Status MarkDone(const std::string& udf_version) = 0;
 };
