@@ -57,6 +57,17 @@ Result<std::map<int64_t, int64_t>> PythonTable::CountSelected(const std::string&
       [&] { return nb::cast<std::map<int64_t, int64_t>>(table_.attr("count_selected")(filter, fragment_ids)); });
 }
 
+Result<std::vector<FileOfUpdate>> PythonTable::FilesOfUpdates(const std::vector<std::string>& names) {
+  return WithPython([&] {
+    using Row = std::tuple<std::string, bool, bool, std::vector<std::string>>;
+    std::vector<FileOfUpdate> files;
+    for (auto& [name, inputs, output, came_from] : nb::cast<std::vector<Row>>(table_.attr("files_of_updates")(names))) {
+      files.push_back({std::move(name), inputs, output, std::move(came_from)});
+    }
+    return files;
+  });
+}
+
 Result<int64_t> PythonTable::MoveToLatest() {
   return WithPython([&] { return nb::cast<int64_t>(table_.attr("move_to_latest")()); });
 }

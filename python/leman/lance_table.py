@@ -6,7 +6,7 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .blob_inputs import is_blob
@@ -22,6 +22,8 @@ FragmentTuple = tuple[int, int, int, str, str, str]
 
 _JOB_KEY = "leman.job"
 _SEQUENCE_KEY = "leman.sequence"
+# So far back an update is looked for; each version costs the read of a small file.
+_HISTORY_VERSIONS = 1000
 
 
 class LanceTable:
@@ -102,6 +104,57 @@ class LanceTable:
         except Exception as error:
             raise translate(error, f"count the rows where {filter}") from error
         return counts
+
+    def files_of_updates(self, names: list[str]) -> list[tuple[str, bool, bool, list[str]]]:
+        """Return (name, sets inputs, sets the output, source files) of those data files that updates wrote.
+
+        Parameters
+        ----------
+        names : list of str
+            Data files of the version that is planned on.
+        """
+        dataset = self._dataset
+        found: list[tuple[str, bool, bool, list[str]]] = []
+        inputs = _field_ids(dataset, {path.split(".")[0] for path in self._spec.input_columns})
+        outputs = _field_ids(dataset, set(self._spec.columns))
+        every = {field.id() for field in dataset.lance_schema.fields()}
+        pending, newest = set(names), int(dataset.version)
+        for version in range(newest, max(0, newest - _HISTORY_VERSIONS), -1):
+            if not pending:
+                break
+            operation = self._operation(dataset, version)
+            made = pending & set(_made_files(operation))
+            pending -= made
+            if type(operation).__name__ != "Update" or not _moves_rows(operation):
+                continue
+            # Named after what Lance does with it: the fields that the update set. A merge sets all of them.
+            fields = set(operation.fields_for_preserving_frag_bitmap or ())
+            sets_inputs = not fields or not fields.isdisjoint(inputs)
+            sets_output = not fields.isdisjoint(outputs) and not fields >= every
+            sources = [] if sets_inputs else self._sources(dataset, version, operation, outputs)
+            found.extend((name, sets_inputs, sets_output, sources) for name in sorted(made))
+        return found
+
+    def _sources(self, dataset: lance.LanceDataset, version: int, update: Any, outputs: set[int]) -> list[str]:
+        """Return the output's data files in the fragments that an update took rows from."""
+        touched = {fragment.id for fragment in update.updated_fragments} | set(update.removed_fragment_ids)
+        try:
+            fragments = dataset.checkout_version(version - 1).get_fragments()
+        except Exception:
+            return ["?"]
+        metadata = [fragment.metadata for fragment in fragments if fragment.fragment_id in touched]
+        return [_files_of([(file.path, file.fields) for file in entry.files], outputs) for entry in metadata]
+
+    def _operation(self, dataset: lance.LanceDataset, version: int) -> Any:
+        """Return what made a version, None where the history does not go back so far."""
+        try:
+            transaction = dataset.read_transaction(version)
+        except Exception as error:
+            failure = translate(error, f"read what table version {version} changed")
+            if failure.leman_kind in ("retryable", "invalid argument", "resource exhausted"):
+                raise failure from error
+            return None  # Versions that were cleaned up have no history any more.
+        return transaction.operation if transaction is not None else None
 
     def move_to_latest(self) -> int:
         """Make the newest version the one that is planned on and read."""
@@ -190,19 +243,9 @@ class LanceTable:
         found = []
         newest = self._at(until_version)
         for version in range(since_version + 1, until_version + 1):
-            try:
-                transaction = newest.read_transaction(version)
-            except Exception as error:
-                failure = translate(error, f"read what table version {version} changed")
-                if failure.leman_kind in ("retryable", "invalid argument", "resource exhausted"):
-                    raise failure from error
-                transaction = None  # Versions that were cleaned up have no history any more.
-            operation = transaction.operation if transaction is not None else None
-            touched = bool(
-                getattr(operation, "updated_fragments", None) or getattr(operation, "removed_fragment_ids", None)
-            )
+            operation = self._operation(newest, version)
             name = type(operation).__name__ if operation is not None else ""
-            found.append((version, name, name == "Update" and touched))
+            found.append((version, name, name == "Update" and _moves_rows(operation)))
         return found
 
     def mark_done(self, udf_version: str) -> None:
@@ -210,6 +253,21 @@ class LanceTable:
         from .column_definition import mark_done
 
         mark_done(self._newest(), self._spec.columns, udf_version)
+
+
+def _moves_rows(operation: Any) -> bool:
+    return bool(operation.updated_fragments or operation.removed_fragment_ids)
+
+
+def _made_files(operation: Any) -> Iterator[str]:
+    """Yield the data files of the fragments that an operation added."""
+    fragments = list(getattr(operation, "new_fragments", None) or ())
+    if type(operation).__name__ in ("Append", "Overwrite"):
+        fragments += operation.fragments
+    for group in getattr(operation, "groups", ()):
+        fragments += group.new_fragments
+    for fragment in fragments:
+        yield from (file.path for file in fragment.files)
 
 
 def where_columns(where: str | None, names: Iterable[str]) -> set[str]:

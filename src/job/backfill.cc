@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <set>
+
 #include "commit/table_changes.h"
 #include "job/job_loop.h"
 
@@ -12,7 +14,7 @@ constexpr int kMaxRounds = 20;
 
 // Which fragments need their filter counted, and with which filter; all of a job's filters are the same.
 Result<std::map<int64_t, int64_t>> CountSelected(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
-                                                 TableSnapshot& snapshot) {
+                                                 const std::set<std::string>& outdated, TableSnapshot& snapshot) {
   if (spec.only_rows) {
     std::map<int64_t, int64_t> counts;
     for (const auto& [id, rows] : *spec.only_rows) counts[id] = static_cast<int64_t>(rows.size());
@@ -21,7 +23,7 @@ Result<std::map<int64_t, int64_t>> CountSelected(const BackfillSpec& spec, const
   std::vector<int64_t> ids;
   std::string filter;
   for (const FragmentInfo& fragment : SelectFragments(spec, fragments)) {
-    const FragmentDecision decision = DecideFragment(spec, fragment);
+    const FragmentDecision decision = DecideFragment(spec, fragment, outdated.count(fragment.output_file) > 0);
     if (decision.need != FragmentDecision::Need::kFilter) continue;
     ids.push_back(fragment.id);
     filter = decision.filter;
@@ -30,11 +32,28 @@ Result<std::map<int64_t, int64_t>> CountSelected(const BackfillSpec& spec, const
   return snapshot.CountSelected(filter, ids);
 }
 
+// The data files whose values an update by others has put out of date, as far as history tells.
+Result<std::set<std::string>> OutdatedFiles(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
+                                            TableSnapshot& snapshot) {
+  std::set<std::string> outdated;
+  std::vector<std::string> names;
+  for (const FragmentInfo& fragment : fragments) {
+    if (NeedsHistory(spec, fragment)) names.push_back(fragment.output_file);
+  }
+  if (names.empty()) return outdated;
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<FileOfUpdate> files, snapshot.FilesOfUpdates(names));
+  for (const FileOfUpdate& file : files) {
+    if (IsOutdated(file)) outdated.insert(file.name);
+  }
+  return outdated;
+}
+
 Result<Plan> MakePlanOn(const BackfillSpec& spec, TableSnapshot& snapshot, CheckpointStore& checkpoints) {
   LEMAN_ASSIGN_OR_RETURN(const std::vector<FragmentInfo> fragments, snapshot.Fragments());
-  LEMAN_ASSIGN_OR_RETURN(const auto selected, CountSelected(spec, fragments, snapshot));
+  LEMAN_ASSIGN_OR_RETURN(const auto outdated, OutdatedFiles(spec, fragments, snapshot));
+  LEMAN_ASSIGN_OR_RETURN(const auto selected, CountSelected(spec, fragments, outdated, snapshot));
   LEMAN_ASSIGN_OR_RETURN(std::vector<StoredCheckpoint> stored, checkpoints.List());
-  return MakePlan(spec, fragments, selected, CheckpointIndex(std::move(stored)));
+  return MakePlan(spec, fragments, selected, CheckpointIndex(std::move(stored)), outdated);
 }
 
 // Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.

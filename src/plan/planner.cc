@@ -116,7 +116,18 @@ std::string QuoteIdentifier(const std::string& name) {
   return quoted + "`";
 }
 
-FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fragment) {
+bool NeedsHistory(const BackfillSpec& spec, const FragmentInfo& fragment) {
+  return !spec.where && !spec.only_rows && spec.done_version == spec.udf_version && !fragment.output_file.empty() &&
+         fragment.physical_rows > fragment.deleted_rows && !ParseDoneFileName(fragment.output_file);
+}
+
+bool IsOutdated(const FileOfUpdate& file) {
+  if (file.sets_output) return false;
+  const auto has_no_record = [](const std::string& name) { return !name.empty() && !ParseDoneFileName(name); };
+  return file.sets_inputs || std::any_of(file.came_from.begin(), file.came_from.end(), has_no_record);
+}
+
+FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fragment, bool outdated) {
   using Need = FragmentDecision::Need;
   if (fragment.physical_rows == fragment.deleted_rows) return {Need::kNothing, "", DoneScope::kFull};
   const auto record = ParseDoneFileName(fragment.output_file);
@@ -132,7 +143,7 @@ FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fr
   }
   if (current && record->scope == DoneScope::kFull) return {Need::kNothing, "", DoneScope::kFull};
   const bool rest_is_null = current && record->scope == DoneScope::kPartial;
-  const bool unrecorded = !fragment.output_file.empty() && !record && spec.done_version == spec.udf_version;
+  const bool unrecorded = NeedsHistory(spec, fragment) && !outdated;
   if (rest_is_null || unrecorded) {
     return {Need::kFilter, NullCondition(spec), DoneScope::kFull};
   }
@@ -147,13 +158,14 @@ std::vector<FragmentInfo> SelectFragments(const BackfillSpec& spec, const std::v
 }
 
 Plan MakePlan(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
-              const std::map<int64_t, int64_t>& selected, const CheckpointIndex& checkpoints) {
+              const std::map<int64_t, int64_t>& selected, const CheckpointIndex& checkpoints,
+              const std::set<std::string>& outdated) {
   Plan plan;
   const auto chosen = SelectFragments(spec, fragments);
   plan.fragments_outside = static_cast<int64_t>(fragments.size() - chosen.size());
   int64_t rows_to_compute = 0;
   for (const FragmentInfo& fragment : chosen) {
-    const FragmentDecision decision = DecideFragment(spec, fragment);
+    const FragmentDecision decision = DecideFragment(spec, fragment, outdated.count(fragment.output_file) > 0);
     FragmentPlan item{.fragment = fragment, .filter = decision.filter};
     item.rows_selected = fragment.physical_rows - fragment.deleted_rows;
     if (decision.need == FragmentDecision::Need::kFilter) {

@@ -226,5 +226,36 @@ TEST(PlanPrinter, WarnsWhereFragmentsAreFewerThanWorkers) {
   EXPECT_EQ(FragmentAdvice(spec, MakePlan(spec, Fragments(2, 1000), {}, {})), "");
 }
 
+TEST(PlannerTest, AnUpdatePutsOutOfDateWhatItCopiedWithOtherInputs) {
+  const BackfillSpec spec = Spec();
+  const std::string recorded = DoneBy(spec, Fragments(1, 10)[0], DoneScope::kFull).output_file;
+  EXPECT_TRUE(IsOutdated({"f", true, false, {recorded}}));
+  EXPECT_FALSE(IsOutdated({"f", true, true, {recorded}})) << "somebody set the value by hand";
+  EXPECT_FALSE(IsOutdated({"f", false, false, {recorded, ""}}));
+  EXPECT_TRUE(IsOutdated({"f", false, false, {recorded, "other.lance"}})) << "an earlier update may have set an input";
+  EXPECT_TRUE(IsOutdated({"f", false, false, {"?"}}));
+}
+
+TEST(PlannerTest, WhatAnUpdateCopiedAlongIsComputedAgain) {
+  BackfillSpec spec;
+  spec.column = "y";
+  spec.udf_version = "v1";
+  FragmentInfo fragment{.id = 3, .physical_rows = 10, .input_identity = "u.lance", .output_file = "u.lance"};
+  EXPECT_FALSE(NeedsHistory(spec, fragment)) << "values of an unknown version are computed again anyway";
+  spec.done_version = "v1";
+  EXPECT_TRUE(NeedsHistory(spec, fragment));
+  EXPECT_EQ(DecideFragment(spec, fragment).filter, "`y` IS NULL");
+  EXPECT_EQ(DecideFragment(spec, fragment, true).need, FragmentDecision::Need::kAll);
+  const Plan plan = MakePlan(spec, {fragment}, {}, {}, {"u.lance"});
+  ASSERT_EQ(plan.fragments.size(), 1U);
+  EXPECT_EQ(plan.fragments[0].selection, Selection::kAll);
+  fragment.output_file = DoneFileName({DoneScope::kFull, DoneComputation(spec, fragment), "0"}, "0123456789ab");
+  EXPECT_FALSE(NeedsHistory(spec, fragment)) << "a record knows";
+  EXPECT_EQ(DecideFragment(spec, fragment).need, FragmentDecision::Need::kNothing);
+  fragment.output_file = "u.lance";
+  spec.where = "x > 1";
+  EXPECT_FALSE(NeedsHistory(spec, fragment)) << "a filter says itself what is computed";
+}
+
 }  // namespace
 }  // namespace leman

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/file_of_update.h"
 #include "model/fragment_info.h"
 
 namespace leman {
@@ -20,6 +21,12 @@ class TableSnapshot {
   /// absent.
   virtual Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                            const std::vector<int64_t>& fragment_ids) = 0;
+  /// Those of these data files that updates made, as far as the table's history goes back. Reads one small file for
+  /// each version that it looks at; a table that keeps no history knows of none.
+  virtual Result<std::vector<FileOfUpdate>> FilesOfUpdates(const std::vector<std::string>& names) {
+    (void)names;
+    return std::vector<FileOfUpdate>{};
+  }
   /// From now on this is the newest version of the table; returns it.
   virtual Result<int64_t> MoveToLatest() = 0;
 };

@@ -1,0 +1,18 @@
+// What a table's history tells about a data file that an update by others wrote.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace leman {
+
+/// An update by others that wrote data files with rows of earlier fragments: a column that it did not set came along.
+struct FileOfUpdate {
+  std::string name;
+  bool sets_inputs = false;  ///< It changed a column that the function reads, or does not say which columns it changed.
+  bool sets_output = false;  ///< It changed the output column by itself, not with all the other columns of the row.
+  /// The output's data files in the fragments that its rows came from; "?" where that is not known any more.
+  std::vector<std::string> came_from;
+};
+
+}  // namespace leman
