@@ -16,9 +16,9 @@ class SimTest : public ::testing::Test {
     }
   }
   // In how many of the first worlds the invariants notice the sabotage.
-  int Noticed(Sabotage sabotage, bool calm) {
+  int Noticed(Sabotage sabotage, bool calm, uint64_t seeds = 60) {
     int noticed = 0;
-    for (uint64_t seed = 0; seed < 60; ++seed) {
+    for (uint64_t seed = 0; seed < seeds; ++seed) {
       const SimReport report = RunSeed({.seed = seed, .sabotage = sabotage, .calm = calm}, stacks_);
       noticed += report.violations.empty() ? 0 : 1;
     }
@@ -77,7 +77,8 @@ TEST_F(SimTest, NoticesCheckpointsThatAreAcknowledgedBeforeTheyAreDurable) {
 TEST_F(SimTest, NoticesThatCheckpointsAreComputedAgain) { EXPECT_GT(Noticed(Sabotage::kForgetCheckpoints, false), 0); }
 
 TEST_F(SimTest, NoticesCommitsThatDoNotLookAtWhatOthersChanged) {
-  EXPECT_GT(Noticed(Sabotage::kBlindCommit, false), 0);
+  // Rare: two changes have to meet.
+  EXPECT_GT(Noticed(Sabotage::kBlindCommit, false, 600), 0);
 }
 
 TEST_F(SimTest, NoticesValuesOnTheWrongRows) { EXPECT_GT(Noticed(Sabotage::kSwapParts, true), 0); }
