@@ -28,6 +28,14 @@ class CallGuard(Protocol):
     def complaint(self) -> str: ...
 
 
+class _WrongValueError(HostError):
+    """A value that does not fit; ``leman_row`` is its row of the batch."""
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__("user function", message)
+        self.leman_row = row
+
+
 class BatchFunction:
     """A ``pa.Array`` or ``pa.RecordBatch`` function with its declared output type.
 
@@ -97,13 +105,13 @@ class BatchFunction:
     def _call_part(self, batch: pa.RecordBatch, first: int) -> pa.Array:
         if self._guard is None:
             result = self._function(batch) if self._kind == "record_batch" else self._function(*batch.columns)
-            return self._checked(result, batch.num_rows)
+            return self._checked(result, batch.num_rows, first)
         try:
             result = self._guarded(batch, first, self._guard)
         except CallInterrupted:
             self._guard.end()  # It may have come between the call's end and its being told.
             raise FunctionTimeoutError(f"the call on {batch.num_rows} row(s) {self._guard.complaint()}") from None
-        return self._checked(result, batch.num_rows)
+        return self._checked(result, batch.num_rows, first)
 
     def _guarded(self, batch: pa.RecordBatch, first: int, guard: CallGuard) -> Any:
         """Call the function on rows of the batch in hand, known to the guard by where they lie in it."""
@@ -116,7 +124,14 @@ class BatchFunction:
         finally:
             guard.end()
 
-    def _checked(self, result: Any, rows: int) -> pa.Array:
+    def _checked(self, result: Any, rows: int, first: int) -> pa.Array:
+        try:
+            return self._checked_result(result, rows)
+        except _WrongValueError as error:
+            error.leman_row += first
+            raise
+
+    def _checked_result(self, result: Any, rows: int) -> pa.Array:
         if isinstance(result, pa.ChunkedArray):
             result = result.combine_chunks()
         elif isinstance(result, pa.RecordBatch):
@@ -170,10 +185,34 @@ class BatchFunction:
                 flat = pa.array(np.ascontiguousarray(result).reshape(-1), type=self._type.value_type)
                 return pa.FixedSizeListArray.from_arrays(flat, type=self._type)
             return pa.array(result, type=self._type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
+            self._raise_for_value(result, lambda values: pa.array(values, type=self._type), error)
             raise self._wrong(
                 f"returned a {type(result).__name__} that does not fit: {error}", str(self._type)
             ) from error
+
+    def _raise_for_value(self, values: Any, convert: Callable[[Any], object], why: BaseException) -> None:
+        """Raise an error that names the first value that ``convert`` refuses; return where none is refused alone."""
+
+        def fits(part: Any) -> bool:
+            try:
+                convert(part)
+            except (pa.ArrowException, OverflowError, TypeError, ValueError):
+                return False
+            return True
+
+        start, end = 0, len(values)  # Of the values from start to end the first one that does not fit is looked for.
+        while end - start > 1:
+            middle = (start + end) // 2
+            start, end = (middle, end) if fits(values[start:middle]) else (start, middle)
+        if end <= start or fits(values[start:end]):
+            return
+        value = values[start].as_py() if isinstance(values, pa.Array) else values[start]
+        message = (
+            f"function {self._name!r} returned {_short(value)} ({type(value).__name__}) for a row: {why}; "
+            f"expected {self._type}"
+        )
+        raise _WrongValueError(message, start) from why
 
     def _cast(self, result: pa.Array) -> pa.Array:
         lossy = pa.types.is_floating(result.type) and pa.types.is_integer(self._type)
@@ -184,6 +223,8 @@ class BatchFunction:
         try:
             return result.cast(self._type, safe=True)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            if isinstance(error, pa.ArrowInvalid):
+                self._raise_for_value(result, lambda values: values.cast(self._type, safe=True), error)
             raise self._wrong(f"returned an array of type {result.type} ({error})", f"type {self._type}") from error
 
     def _wrong(self, what: str, expected: str) -> HostError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -146,6 +147,35 @@ def test_a_value_that_does_not_fit_is_an_error_that_shows_it(numbers: leman.Tabl
 
     numbers.add_columns({"y": large})
     with pytest.raises(leman.UserFunctionError, match=r"row 28 of fragment 1.*128.*int8"):
+        numbers.backfill("y", concurrency=1)
+
+
+@pytest.mark.parametrize(
+    ("data_type", "function", "row", "shown"),
+    [
+        (pa.int8(), lambda x: pa.array(x), 128, r"returned 128 \(int\).*expected int8"),
+        (pa.int8(), lambda x: x.tolist(), 128, r"returned 128 \(int\).*expected int8"),
+        (pa.int64(), lambda x: np.where(x == 250, np.nan, x), 250, "returned np.float64\\(nan\\).*expected int64"),
+        (pa.int64(), lambda x: [str(v) if v == 250 else int(v) for v in x], 250, r"returned '250' \(str\).*int64"),
+        (pa.string(), lambda x: [int(v) if v == 250 else "a" for v in x], 250, r"returned 250 \(int\).*string"),
+        (pa.list_(pa.int8()), lambda x: [[1, int(v)] for v in x], 128, r"returned \[1, 128\] \(list\).*list<"),
+        (pa.list_(pa.float32(), 2), lambda x: [[1.0] * (3 if v == 250 else 2) for v in x], 250, r"\[1.0, 1.0, 1.0\]"),
+        (pa.struct({"a": pa.int8()}), lambda x: [{"a": int(v)} for v in x], 128, r"\{'a': 128\} \(dict\).*struct<a"),
+        (pa.struct({"a": pa.int8()}), lambda x: {"a": pa.array(x)}, 128, r"returned 128 \(int\).*expected int8"),
+    ],
+)
+@pytest.mark.parametrize("matchers", [None, leman.skip_on_error()], ids=["plain", "never skipped"])
+def test_a_value_of_a_batch_that_does_not_fit_is_shown_with_its_row(
+    numbers: leman.Table, data_type: pa.DataType, function, row: int, shown: str, matchers
+) -> None:
+    def wrong(x: pa.Array) -> pa.Array:
+        return function(x.to_numpy())
+
+    numbers.add_columns({"y": leman.udf(data_type=data_type, on_error=matchers)(wrong)})
+    with pytest.raises(
+        leman.UserFunctionError,
+        match=f"row {row % 100} of fragment {row // 100}.*'wrong' {'' if shown[0] == 'r' else '.*'}{shown}",
+    ):
         numbers.backfill("y", concurrency=1)
 
 
