@@ -178,6 +178,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "task_rows", spec.task_rows);
   Read(request, "num_frags", spec.num_frags);
   Read(request, "skip_frags", spec.skip_frags);
+  Read(request, "memory_bytes", spec.memory_bytes);
   Read(request, "timeout_s", spec.timeout_s);
   Read(request, "stall_timeout_s", spec.stall_timeout_s);
   Read(request, "only_rows", spec.only_rows);

@@ -11,6 +11,7 @@
 #include "fragment_files.h"
 #include "job/backfill.h"
 #include "job/job_log.h"
+#include "job/linux_memory.h"
 #include "job/local_worker_pool.h"
 #include "native_udfs.h"
 #include "plan/plan_printer.h"
@@ -58,7 +59,9 @@ struct Wiring {
 
 nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, int control_fd,
                                const nb::object& remote) {
-  const BackfillSpec spec = SpecFrom(request);
+  BackfillSpec spec = SpecFrom(request);
+  // Other machines have other memory: there only what the user asks for is known.
+  if (remote.is_none()) spec.memory_bytes = WorkerMemoryBytes(spec.memory_bytes, spec.concurrency);
   Wiring wiring(spec, host, control_fd, remote);
   JobResult result;
   {

@@ -392,6 +392,15 @@ Result<RiderTools> PythonWorkerHost::MakeRider(const nb::object& session, bool p
   return tools;
 }
 
+void PythonWorkerHost::FreeMemory() {
+  const nb::gil_scoped_acquire gil;
+  try {
+    session_.attr("free_memory")();
+  } catch (nb::python_error& exception) {
+    exception.discard_as_unraisable("freeing memory");
+  }
+}
+
 void PythonWorkerHost::OnCoordinatorGone() { ::_exit(3); }
 
 void PythonWorkerHost::OnStuck() { ::_exit(4); }

@@ -21,6 +21,7 @@ class PythonWorkerHost final : public WorkerHost {
 
   Status SetUp(const SetupMessage& setup) override;
   Result<ThreadTools> MakeThreadTools() override;
+  void FreeMemory() override;
   void OnCoordinatorGone() override;
   void OnStuck() override;
 

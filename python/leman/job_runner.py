@@ -173,6 +173,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "task_rows": spec.task_rows,
         "num_frags": spec.num_frags,
         "skip_frags": spec.skip_frags,
+        "memory_bytes": spec.memory_bytes or 0,
         "timeout_s": spec.timeout_s,
         "stall_timeout_s": spec.stall_timeout_s,
         "only_rows": spec.only_rows,

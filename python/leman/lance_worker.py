@@ -6,6 +6,7 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import pickle
@@ -72,6 +73,7 @@ def make_payload(
             "blobs": blobs,
             "output_schema": file_schema(dataset, spec.columns),
             "storage_version": dataset.data_storage_version,
+            "memory_bytes": spec.memory_bytes,
             "process": process,
             "riders": [_rider_payload(rider, dataset) for rider in spec.riders],
         }
@@ -155,6 +157,11 @@ class WorkerSession:
         self.callable = self._instance()
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0
+        # With what is read ahead, at most a quarter of a memory that the user gave.
+        given = job["memory_bytes"]
+        self._batch_bytes = (
+            min(_BATCH_BYTES, max(1 << 20, given // (4 * _READAHEAD_BATCHES))) if given else _BATCH_BYTES
+        )
         self.output_field: pa.Field = job["output_field"]
         self.skip_null, self.ndarrays = self._argument_forms()
 
@@ -253,6 +260,11 @@ class WorkerSession:
         assert isinstance(self.function, NativeFunction)
         return self.function.local_library(), self.function.function, self.function.parameters
 
+    def free_memory(self) -> None:
+        """Give back what is free but kept: cycles of Python objects, and what Arrow keeps for later."""
+        gc.collect()
+        pa.default_memory_pool().release_unused()
+
     def row_policy(self) -> RowPolicy:
         """Return what one thread does about failing rows."""
         return RowPolicy(self.function.on_error)
@@ -264,7 +276,7 @@ class WorkerSession:
         arguments: dict[str, Any] = {
             "columns": self._projection(filter),
             "batch_size": batch_rows,
-            "batch_size_bytes": _BATCH_BYTES,
+            "batch_size_bytes": self._batch_bytes,
             "batch_readahead": _READAHEAD_BATCHES,
         }
         if with_deleted_rows:

@@ -109,8 +109,7 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
       run.observer.OnShrunk(run.rows_to_do);
       if (run.rows_to_do == run.rows_done) return Ok();
     }
-    const int64_t rows = std::min({batch_rows - offset, run.current_piece().rows() - run.piece_row,
-                                   run.cutter.NextCallRows(), run.rows_to_do - run.rows_done});
+    const int64_t rows = NextCallRows(run, batch_rows - offset);
     *run.failed_at = run.RowsAt(rows);
     const int64_t start_ns = ports_.clock.MonotonicNs();
     int64_t selected_rows = 0;
@@ -118,6 +117,7 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
     int64_t bytes = ArrayBytes(ports_.output_type, *values.get());
     LEMAN_RETURN_IF_ERROR(WriteRows(run, std::move(values)));
     bytes += Ride(run, batch, offset, rows);
+    if (ports_.memory != nullptr && selected_rows > 0) ports_.memory->OnCall(selected_rows);
     const int64_t now_ns = ports_.clock.MonotonicNs();
     run.cutter.OnCall(rows, now_ns - start_ns, bytes);
     run.file_computed += selected_rows;
@@ -138,6 +138,7 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
       ++run.piece;
       run.piece_row = 0;
     }
+    LEMAN_RETURN_IF_ERROR(RelieveMemory(run));
   }
   return Ok();
 }
@@ -156,6 +157,23 @@ int64_t Applier::Ride(TaskRun& run, const SharedArray& batch, int64_t offset, in
     bytes += rider->OnRows(batch, offset, run.RowsAt(rows), all_live ? nullptr : &live, run.times);
   }
   return bytes;
+}
+
+int64_t Applier::NextCallRows(TaskRun& run, int64_t batch_rows_left) {
+  const int64_t wanted = std::min({batch_rows_left, run.current_piece().rows() - run.piece_row,
+                                   run.cutter.NextCallRows(), run.rows_to_do - run.rows_done});
+  if (ports_.memory == nullptr) return wanted;
+  const int64_t rows = ports_.memory->RowsFor(wanted);
+  if (rows < wanted) ++run.times.batches_shrunk;
+  return rows;
+}
+
+// What is in hand is put away first: the writer's buffers may be what is in the way.
+Status Applier::RelieveMemory(TaskRun& run) {
+  if (ports_.memory == nullptr || !ports_.memory->Crowded()) return Ok();
+  if (run.file != nullptr) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
+  if (ports_.memory->Relieve() || run.rows_done == run.rows_to_do) return Ok();
+  return MakeError(ErrorKind::kCancelled, "the worker is replaced, since it holds too much memory");
 }
 
 Result<OwnedArray> Applier::ComputeRows(TaskRun& run, const SharedArray& batch, int64_t offset, int64_t rows,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apply/batch_cutter.h"
+#include "apply/memory_watch.h"
 #include "apply/rider.h"
 #include "apply/udf.h"
 #include "base/clock.h"
@@ -60,7 +61,8 @@ struct ApplierPorts {
   /// Computed from the same batches, where a task reads all rows and is tried for the first time: a rider that ends the
   /// process must not be taken for the function.
   std::vector<std::unique_ptr<Rider>> riders = {};
-  int64_t read_columns = 0;  ///< Columns that are read for the function and the riders; 0: the function's alone.
+  int64_t read_columns = 0;       ///< Columns that are read for the function and the riders; 0: the function's alone.
+  MemoryWatch* memory = nullptr;  ///< Null: memory is not limited.
 };
 
 class Applier {
@@ -70,7 +72,8 @@ class Applier {
   Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std::string name, std::string checkpoint_root);
 
   /// Runs the task. Every range reported through the observer is durable. On failure `*failed_at` holds the rows in
-  /// hand (a single row where it is known), and what was reported before stays valid.
+  /// hand (a single row where it is known), and what was reported before stays valid. kCancelled also where the watch
+  /// of memory says that the worker is worn out: the rest of the task is for another one.
   Status Run(const TaskOrder& order, TaskObserver& observer, RowRange* failed_at);
 
  private:
@@ -85,6 +88,8 @@ class Applier {
   [[nodiscard]] std::string PagesPath(const TaskRun& run) const;
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
+  int64_t NextCallRows(TaskRun& run, int64_t batch_rows_left);
+  Status RelieveMemory(TaskRun& run);
 
   ApplierPorts ports_;
   CutOptions cut_;

@@ -75,7 +75,8 @@ class ApplierTest : public ::testing::Test {
   }
 
   Status Run(std::vector<RowRange> pieces, const std::string& filter = "", bool deleted = false) {
-    Applier applier({table_, udf_, merger_, table_, checkpoints_, clock_, *type_.get()}, cut_, 1, "w0", "memory");
+    Applier applier({table_, udf_, merger_, table_, checkpoints_, clock_, *type_.get(), {}, 0, memory_}, cut_, 1, "w0",
+                    "memory");
     TaskOrder order{Task{7, 1, std::move(pieces)}, {}, filter, deleted};
     order.fragment_keys.assign(order.task.pieces.size(), "0123456789abcdef");
     return applier.Run(order, recorder_, &failed_at_);
@@ -95,6 +96,7 @@ class ApplierTest : public ::testing::Test {
   testing::MemoryTable table_{files_};
   CheckpointStore checkpoints_{files_, "_leman/checkpoints/c"};
   ManualClock clock_;
+  MemoryWatch* memory_ = nullptr;
   AddThousand udf_;
   Int64Merger merger_;
   OwnedSchema type_ = testing::MakeSchema("l", "y");
@@ -102,6 +104,51 @@ class ApplierTest : public ::testing::Test {
   Recorder recorder_;
   RowRange failed_at_;
 };
+
+// Grows by `leak` a call.
+class LeakingMemory final : public ProcessMemory {
+ public:
+  Reading Read() override { return {used += leak, leak}; }
+  void Free() override {
+    ++frees;
+    used -= free_bytes;
+  }
+  int64_t used = 100;
+  int64_t leak = 50;
+  int64_t free_bytes = 0;
+  int64_t frees = 0;
+};
+
+TEST_F(ApplierTest, AWornOutWorkerPutsItsRowsAwayAndEndsTheTask) {
+  LeakingMemory memory;
+  MemoryWatch watch(400, 1, memory, clock_);
+  memory_ = &watch;
+  udf_.on_call = [this] { clock_.AdvanceNs(20'000'000); };
+  const Status status = Run({{0, 0, 100}});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kCancelled);
+  EXPECT_TRUE(watch.worn_out());
+  EXPECT_LT(memory.used, 400);
+  ASSERT_EQ(recorder_.checkpoints.size(), 1U);
+  EXPECT_EQ(recorder_.checkpoints[0].rows_computed, udf_.calls);
+  EXPECT_GE(udf_.calls, 20);
+  EXPECT_FALSE(watch.Relieve());
+}
+
+TEST_F(ApplierTest, WhatCanBeFreedEndsNoTask) {
+  LeakingMemory memory;
+  memory.leak = 90;
+  memory.free_bytes = 200;
+  MemoryWatch watch(400, 1, memory, clock_);
+  memory_ = &watch;
+  udf_.on_call = [this] { clock_.AdvanceNs(20'000'000); };
+  ASSERT_TRUE(Run({{0, 0, 100}}).ok());
+  EXPECT_GE(memory.frees, 1);
+  EXPECT_FALSE(watch.worn_out());
+  int64_t shrunk = 0;
+  for (const CheckpointDone& done : recorder_.checkpoints) shrunk += done.times.batches_shrunk;
+  EXPECT_GE(shrunk, 1);
+}
 
 TEST_F(ApplierTest, WritesOneCheckpointForATaskThatIsQuick) {
   ASSERT_TRUE(Run({{0, 20, 60}}).ok());

@@ -77,6 +77,7 @@ void JobLoop::Welcome(WorkerId id, int fd, int64_t pid) {
   setup.checkpoint_rows = spec_.checkpoint_rows;
   setup.min_checkpoint_rows = spec_.min_checkpoint_rows;
   setup.max_checkpoint_rows = spec_.max_checkpoint_rows;
+  setup.memory_bytes = spec_.memory_bytes;
   setup.beat_ns = ports_.pool.heartbeat().beat_ns;
   setup.lease_ns = ports_.pool.heartbeat().lease_ns;
   setup.host_payload = host_payload_;
@@ -191,6 +192,10 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
     loss.task = stuck->task;
     loss.rows = stuck->rows;
     LoseWorker(id, std::move(loss));
+  } else if (const auto* retired = std::get_if<RetireMessage>(&message)) {
+    WorkerLoss loss(retired->reason);
+    loss.planned = true;
+    LoseWorker(id, std::move(loss));
   } else if (const auto* setup = std::get_if<SetupFailedMessage>(&message)) {
     Fail(setup->error);
   }
@@ -204,6 +209,11 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
   metrics_.rows_computed += done.rows_computed;
   metrics_.checkpoint_bytes += done.size_bytes;
   ++metrics_.checkpoints_written;
+  if (done.times.batches_shrunk > 0 && metrics_.work.batches_shrunk == 0) {
+    constexpr int64_t kMiB = 1 << 20;
+    log_.Event("calls get fewer rows, so that a worker stays within its memory of " +
+               std::to_string(spec_.memory_bytes / kMiB) + " MiB");
+  }
   metrics_.work.Add(done.times);
   // Locks of a shared file system may be worth nothing between machines: then only the bytes tell.
   AddPart(done.range, done.path, !ports_.pool.on_this_machine());
@@ -288,7 +298,7 @@ void JobLoop::LoseWorker(WorkerId id, std::optional<WorkerLoss> loss) {
           std::to_string(range.fragment_id);
   }
   log_.Event("worker " + std::to_string(id) + " (pid " + std::to_string(pid) + ") " + loss->reason + at);
-  ++metrics_.worker_deaths;
+  ++(loss->planned ? metrics_.workers_recycled : metrics_.worker_deaths);
   workers_.erase(found);
   Obey(scheduler_.OnWorkerLost(id, *loss));
 }

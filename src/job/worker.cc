@@ -16,6 +16,8 @@
 
 #include "apply/applier.h"
 #include "apply/call_watch.h"
+#include "apply/memory_watch.h"
+#include "job/linux_memory.h"
 #include "transport/channel.h"
 
 namespace leman {
@@ -32,8 +34,8 @@ class TaskInbox {
   // The next task; none after Close.
   std::optional<AssignMessage> Pop() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
-    if (closed_) return std::nullopt;
+    changed_.wait(lock, [this] { return closed_ || retired_ || !waiting_.empty(); });
+    if (closed_ || retired_) return std::nullopt;
     AssignMessage message = std::move(waiting_.front());
     waiting_.pop_front();
     return message;
@@ -44,6 +46,12 @@ class TaskInbox {
     changed_.notify_all();
   }
   [[nodiscard]] bool closed() const { return closed_; }
+  // No task is begun any more; those that run go on.
+  void Retire() {
+    const std::lock_guard lock(mutex_);
+    retired_ = true;
+    changed_.notify_all();
+  }
 
   // Whether the task had not begun and is forgotten; else it is asked to end early.
   bool RequestShrink(const ShrinkMessage& request) {
@@ -76,6 +84,7 @@ class TaskInbox {
   std::deque<AssignMessage> waiting_;
   std::vector<ShrinkMessage> shrinks_;
   std::atomic<bool> closed_ = false;
+  bool retired_ = false;
 };
 
 // The calls of all threads under one watch, and the tasks that they belong to.
@@ -177,13 +186,13 @@ std::vector<std::unique_ptr<Rider>> MakeRiders(const std::string& thread, const 
 
 // One thread: takes tasks and runs them until the inbox closes.
 void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, ClientChannel& channel, TaskInbox& inbox,
-              Clock& clock, WatchedThreads& watched) {
+              Clock& clock, WatchedThreads& watched, MemoryWatch* memory) {
   const auto number = static_cast<size_t>(thread);
   watched.Add(tools.calls, number);
   CheckpointStore checkpoints(*tools.store, setup.checkpoint_folder);
   const std::string name = setup.name + "-" + std::to_string(thread);
   Applier applier({*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock,
-                   *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns},
+                   *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns, memory},
                   CutOf(setup), setup.input_columns, name, setup.table_root);
   while (auto assigned = inbox.Pop()) {
     TaskOrder order{assigned->task,
@@ -201,6 +210,7 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
     } else if (status.error().kind != ErrorKind::kCancelled) {
       (void)channel.Send(TaskFailed{order.task.id, order.task.attempt, status.error(), at});
     }
+    if (memory != nullptr && memory->worn_out()) inbox.Retire();
   }
 }
 
@@ -287,6 +297,12 @@ Result<SetupMessage> ShakeHands(ClientChannel& channel, HelloMessage hello) {
   return std::move(*setup);
 }
 
+std::string WhyRetired(MemoryWatch& memory) {
+  constexpr int64_t kMiB = 1 << 20;
+  return "holds " + std::to_string(memory.used_bytes() / kMiB) + " MiB between calls, of the " +
+         std::to_string(memory.budget_bytes() / kMiB) + " MiB that it may hold, and is replaced";
+}
+
 }  // namespace
 
 CutOptions CutOf(const SetupMessage& setup) {
@@ -315,19 +331,25 @@ Status ServeWorker(int fd, WorkerHost& host, Clock& clock, HelloMessage hello) {
   LEMAN_RETURN_IF_ERROR(channel.Send(ReadyMessage{}));
 
   WatchedThreads watched(channel, host, clock);
+  LinuxProcessMemory own_memory([&host] { host.FreeMemory(); });
+  std::unique_ptr<MemoryWatch> memory;
+  if (setup.memory_bytes > 0) {
+    memory = std::make_unique<MemoryWatch>(setup.memory_bytes, setup.threads, own_memory, clock);
+  }
   std::vector<std::thread> others;
   for (int64_t thread = 1; thread < setup.threads; ++thread) {
     others.emplace_back([&, thread] {
       auto own = host.MakeThreadTools();
       if (own.ok()) {
-        RunTasks(thread, setup, *own, channel, inbox, clock, watched);
+        RunTasks(thread, setup, *own, channel, inbox, clock, watched, memory.get());
       } else {
         (void)channel.Send(SetupFailedMessage{own.error()});
       }
     });
   }
-  RunTasks(0, setup, *tools, channel, inbox, clock, watched);
+  RunTasks(0, setup, *tools, channel, inbox, clock, watched, memory.get());
   for (std::thread& other : others) other.join();
+  if (memory != nullptr && memory->worn_out()) (void)channel.Send(RetireMessage{WhyRetired(*memory)});
   return Ok();
 }
 

@@ -62,6 +62,8 @@ class WorkerHost {
   virtual Status SetUp(const SetupMessage& setup) = 0;
   /// Called once for each thread, on that thread.
   virtual Result<ThreadTools> MakeThreadTools() = 0;
+  /// Memory runs short: give back what is free but kept. On any thread.
+  virtual void FreeMemory() {}
   /// The coordinator is gone, or was silent for twice the lease: end the process, whatever the function is doing.
   /// Called on any thread; in tests it may return.
   virtual void OnCoordinatorGone() = 0;

@@ -39,6 +39,7 @@ struct BackfillSpec {
   std::optional<int64_t> task_rows;
   std::optional<int64_t> num_frags;
   int64_t skip_frags = 0;
+  int64_t memory_bytes = 0;  ///< That one worker may hold; 0: not limited.
   std::optional<double> timeout_s;
   std::optional<double> stall_timeout_s;  ///< A worker without progress for so long is replaced.
   /// Only these physical rows, in order, of these fragments, as far as they are null; else all that are not done.

@@ -53,6 +53,7 @@ struct JobMetrics {
   int64_t commits = 0;
   int64_t retries = 0;
   int64_t worker_deaths = 0;
+  int64_t workers_recycled = 0;  ///< Replaced since they held too much memory.
   int32_t workers = 0;
   int64_t assemble_ns = 0;
   int64_t commit_ns = 0;
@@ -99,8 +100,10 @@ void VisitMetrics(const JobMetrics& m, const Count& count, const Real& real) {
   count("tasks_retried", m.retries);
   count("workers", m.workers);
   count("worker_deaths", m.worker_deaths);
+  count("workers_recycled", m.workers_recycled);
   count("commits", m.commits);
   count("udf_calls", m.work.udf_calls);
+  count("batches_shrunk", m.work.batches_shrunk);
   count("rows_null_input", m.work.null_inputs);
   nanoseconds("read_s", m.work.read_ns);
   nanoseconds("udf_s", m.work.udf_ns);

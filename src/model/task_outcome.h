@@ -18,8 +18,9 @@ struct WorkTimes {
   int64_t write_ns = 0;
   int64_t udf_calls = 0;
   int64_t bytes_read = 0;
-  int64_t null_inputs = 0;   ///< Rows left null without a call: an argument that takes no null was null.
-  int64_t bytes_staged = 0;  ///< Of checkpoints that were files first and then copied to where they stay.
+  int64_t null_inputs = 0;     ///< Rows left null without a call: an argument that takes no null was null.
+  int64_t bytes_staged = 0;    ///< Of checkpoints that were files first and then copied to where they stay.
+  int64_t batches_shrunk = 0;  ///< Calls on fewer rows than wanted, to stay within the worker's memory.
 
   void Add(const WorkTimes& other) {
     read_ns += other.read_ns;
@@ -29,6 +30,7 @@ struct WorkTimes {
     bytes_read += other.bytes_read;
     null_inputs += other.null_inputs;
     bytes_staged += other.bytes_staged;
+    batches_shrunk += other.batches_shrunk;
   }
 };
 

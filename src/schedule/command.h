@@ -23,6 +23,7 @@ struct WorkerLoss {
   std::string error_type = "WorkerCrashError";  ///< As what a row that is to blame meets its policy.
   TaskId task = -1;                             ///< The only task to blame; -1: those that were running.
   std::optional<RowRange> rows;                 ///< Of it, the rows to blame, where the worker said so.
+  bool planned = false;                         ///< The worker ended itself in good order: no task is to blame.
 };
 
 /// Hand `task` to a worker.

@@ -24,7 +24,7 @@ Scheduler::Commands Scheduler::OnWorkerLost(WorkerId worker, const WorkerLoss& l
     workers_.erase(found);
     for (size_t i = assigned.size(); i-- > 0;) {
       const bool was_running = i < static_cast<size_t>(options_.threads_per_worker);
-      const bool blamed = loss.task < 0 ? was_running : loss.task == assigned[i];
+      const bool blamed = !loss.planned && (loss.task < 0 ? was_running : loss.task == assigned[i]);
       Requeue(tasks_[static_cast<size_t>(assigned[i])], blamed, loss, commands);
     }
   }

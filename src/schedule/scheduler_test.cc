@@ -86,6 +86,24 @@ TEST(Scheduler, AWorkersDeathRequeuesOnlyWhatIsNotCheckpointed) {
   EXPECT_EQ(scheduler.retries(), 1);
 }
 
+TEST(Scheduler, AWorkerThatEndsInGoodOrderBlamesNoTask) {
+  Scheduler scheduler(Options(1), {TaskOf({{0, 0, 100}})});
+  scheduler.Start();
+  WorkerLoss loss("holds too much memory");
+  loss.planned = true;
+  for (int32_t worker = 1; worker <= 10; ++worker) {
+    scheduler.OnWorkerReady(worker);
+    ASSERT_TRUE(scheduler.OnCheckpoint(0, worker, {0, worker - 1, worker}));
+    const auto commands = scheduler.OnWorkerLost(worker, loss);
+    ASSERT_EQ(First<FailJob>(commands), nullptr);
+    EXPECT_EQ(First<StartWorkers>(commands)->count, 1);
+  }
+  const auto assigned = Assignments(scheduler.OnWorkerReady(11));
+  ASSERT_EQ(assigned.size(), 1U);
+  EXPECT_EQ(assigned[0].task.pieces, (std::vector<RowRange>{{0, 10, 100}}));
+  EXPECT_EQ(scheduler.retries(), 0);
+}
+
 TEST(Scheduler, MessagesOfAnOlderAttemptAreIgnored) {
   Scheduler scheduler(Options(2), {TaskOf({{0, 0, 100}})});
   scheduler.Start();

@@ -52,6 +52,7 @@ void Put(Encoder& out, const WorkTimes& times) {
   out.Int(times.bytes_read);
   out.Int(times.null_inputs);
   out.Int(times.bytes_staged);
+  out.Int(times.batches_shrunk);
 }
 
 WorkTimes TakeTimes(Decoder& in) {
@@ -63,6 +64,7 @@ WorkTimes TakeTimes(Decoder& in) {
   times.bytes_read = in.Int();
   times.null_inputs = in.Int();
   times.bytes_staged = in.Int();
+  times.batches_shrunk = in.Int();
   return times;
 }
 
@@ -115,6 +117,7 @@ void Encode(Encoder& out, const SetupMessage& m) {
   Put(out, m.checkpoint_rows);
   Put(out, m.min_checkpoint_rows);
   Put(out, m.max_checkpoint_rows);
+  out.Int(m.memory_bytes);
   out.Int(m.beat_ns);
   out.Int(m.lease_ns);
   out.Text(m.host_payload);
@@ -135,6 +138,7 @@ void Decode(Decoder& in, SetupMessage& m) {
   m.checkpoint_rows = TakeOptional(in);
   m.min_checkpoint_rows = TakeOptional(in);
   m.max_checkpoint_rows = TakeOptional(in);
+  m.memory_bytes = in.Int();
   m.beat_ns = in.Int();
   m.lease_ns = in.Int();
   m.host_payload = in.Text();
@@ -287,6 +291,9 @@ void Decode(Decoder& in, StuckMessage& m) {
   m.error_type = in.Text();
   m.reason = in.Text();
 }
+
+void Encode(Encoder& out, const RetireMessage& m) { out.Text(m.reason); }
+void Decode(Decoder& in, RetireMessage& m) { m.reason = in.Text(); }
 
 template <size_t Index = 0>
 Result<Message> DecodeAlternative(uint8_t type, std::string_view payload) {

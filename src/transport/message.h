@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 4;
+constexpr int64_t kProtocolVersion = 5;
 
 // Coordinator to worker.
 
@@ -34,6 +34,7 @@ struct SetupMessage {
   std::optional<int64_t> checkpoint_rows;
   std::optional<int64_t> min_checkpoint_rows;
   std::optional<int64_t> max_checkpoint_rows;
+  int64_t memory_bytes = 0;  ///< That the worker may hold; 0: not limited.
   int64_t beat_ns = 0;       ///< Each end says something this often; 0: a closed connection is the only sign of death.
   int64_t lease_ns = 0;      ///< The coordinator gives up a worker that was silent for this long.
   std::string host_payload;  ///< For the worker's host: the function and how to open the table; opaque here.
@@ -103,6 +104,11 @@ struct StuckMessage {
   std::string reason;
 };
 
+/// The worker holds too much memory, has told all its checkpoints, and ends: not a fault of anything in hand.
+struct RetireMessage {
+  std::string reason;
+};
+
 // Either way.
 
 /// Alive.
@@ -110,7 +116,7 @@ struct BeatMessage {};
 
 using Message = std::variant<SetupMessage, AssignMessage, ShrinkMessage, StopMessage, HelloMessage, ReadyMessage,
                              ProgressMessage, CheckpointDone, TaskDoneMessage, TaskFailed, ShrunkMessage,
-                             SetupFailedMessage, BeatMessage, StuckMessage>;
+                             SetupFailedMessage, BeatMessage, StuckMessage, RetireMessage>;
 
 /// A frame: u32 payload length, u8 type, payload.
 std::string EncodeFrame(const Message& message);
