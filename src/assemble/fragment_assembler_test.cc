@@ -292,8 +292,8 @@ TEST_F(FragmentAssembler, ManyCheckpointsNeedFewOpenFiles) {
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit few = before;
   const auto open_now = std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-  // The output, and a checkpoint for each thread.
-  few.rlim_cur = static_cast<rlim_t>(open_now + options_.threads + 1);
+  // The output, and two for each thread: it opens its next checkpoint before it leaves the last.
+  few.rlim_cur = static_cast<rlim_t>(open_now + 2 * options_.threads + 1);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   const Result<AssembledFile> made = Assemble();
   ::setrlimit(RLIMIT_NOFILE, &before);
