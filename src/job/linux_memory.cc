@@ -83,10 +83,10 @@ std::optional<int64_t> AvailableMemoryBytes(const std::string& root) {
     while (true) {  // The group, and those that it is in.
       const std::string suffix = path == "/" ? "/" : path + "/";
       if (controllers == ",,") {
-        const std::string group = root + "sys/fs/cgroup" + suffix;
+        const std::string group = std::string(root).append("sys/fs/cgroup").append(suffix);
         Lower(least, LeftIn(group + "memory.max", group + "memory.current", group + "memory.stat", "inactive_file"));
       } else if (controllers.find(",memory,") != std::string::npos) {
-        const std::string group = root + "sys/fs/cgroup/memory" + suffix;
+        const std::string group = std::string(root).append("sys/fs/cgroup/memory").append(suffix);
         Lower(least, LeftIn(group + "memory.limit_in_bytes", group + "memory.usage_in_bytes", group + "memory.stat",
                             "total_inactive_file"));
       }
