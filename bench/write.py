@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 WORK_FOLDER = HERE.parent / ".bench" / "write"
 ONCE = ("bare-lance",)  # For comparison only: no target is measured against it.
 READING_ROUNDS = 15
-LARGE_VALUES = ("blobs", "vectors")
+LARGE_VALUES = ("blobs", "blobs-inside", "blobs-beside", "vectors")
 CONFIGURATIONS = {
     "leman-1": "Leman, 1 fragment, concurrency=2",
     "leman-8": "Leman, 8 fragments, concurrency=2",
@@ -53,17 +53,22 @@ def _fresh_folder() -> Path:
     return WORK_FOLDER
 
 
-def _make_table(folder: Path, rows: int, fragments: int) -> Path:
+def _make_table(folder: Path, rows: int, fragments: int, version: str | None) -> Path:
     import lance
     import pyarrow as pa
 
     path = folder / "t.lance"
-    lance.write_dataset(pa.table({"x": range(rows)}), path, max_rows_per_file=-(-rows // fragments))
+    lance.write_dataset(
+        pa.table({"x": range(rows)}), path, max_rows_per_file=-(-rows // fragments), data_storage_version=version
+    )
     return path
 
 
 def _output_files(table: Path) -> list[Path]:
-    return [path for path in (table / "data").iterdir() if path.name.startswith("leman-")]
+    # Blobs may lie beside a data file, in a folder of its name.
+    return [path for path in (table / "data").glob("leman-*") if path.is_file()] + list(
+        (table / "data").glob("leman-*/*")
+    )
 
 
 def _copy_seconds(files: list[Path]) -> float:
@@ -80,7 +85,11 @@ def _check(work: Work, table: Path) -> None:
     dataset = lance.dataset(table)
     assert dataset.count_rows("y IS NULL") == 0, "some rows are null"
     assert dataset.count_rows() == work.rows
-    if work.scalar:
+    if work.blob_version:
+        rows = [0, work.rows // 3, work.rows - 1]
+        for row, blob in zip(rows, dataset.take_blobs("y", indices=rows), strict=True):
+            assert blob.read() == work.function(row), f"row {row} is wrong"
+    elif work.scalar:
         for row in (0, work.rows // 3, work.rows - 1):
             assert dataset.take([row], columns=["y"]).column("y")[0].as_py() == work.function(row), (
                 f"row {row} is wrong"
@@ -104,7 +113,7 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
         if run.exit_code:
             raise RuntimeError(run.output[-2000:])
         return {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds}
-    table = _make_table(folder, work.rows, int(how))
+    table = _make_table(folder, work.rows, int(how), work.blob_version)
     line = [sys.executable, str(HERE / "peers/write_with_leman.py"), work.name, str(table)]
     run = measure.run(line, environment=_environment(folder / "clock"))
     if run.exit_code:
@@ -118,6 +127,7 @@ def run_once(work: Work, who: str, check: bool = False) -> dict[str, Any]:
         "tail_s": committed_at - write_functions.last_call(folder / "clock"),
         "cp_s": _copy_seconds(files) if _is_copied(said["metrics"]) else None,
         "output_bytes": sum(path.stat().st_size for path in files),
+        "driver_bytes": said["driver_bytes"],
         "metrics": said["metrics"],
     }
     if check:
@@ -137,7 +147,11 @@ def measure_work(work: Work, runs: int, who: list[str]) -> dict[str, Any]:
             results[name].append(run_once(work, name, check=number == 0))
     for name in who:
         last = results[name][-1]
-        more = f"  tail {last['tail_s']:.2f} s" if "tail_s" in last else ""
+        more = ""
+        if "tail_s" in last:
+            amplification = last["metrics"]["write_amplification"]
+            more = f"  tail {last['tail_s']:.2f} s, written {amplification:.2f} ×, "
+            more += f"of it {last['driver_bytes'] / 1e6:.2f} MB by the driver"
         more += f", cp {last['cp_s']:.2f} s" if last.get("cp_s") else ""
         seconds, cpu = _best(results[name], "seconds"), _best(results[name], "cpu_seconds")
         print(f"  {CONFIGURATIONS[name]:38} {seconds:7.2f} s, CPU {cpu:6.2f} s{more}", flush=True)
@@ -195,8 +209,9 @@ def _work_table(result: dict[str, Any]) -> list[str]:
     lines = [
         f"## {result['title']}",
         "",
-        "| who | runs | min s | median s | CPU, min s | tail, min s | cp of it, min s | written / final bytes |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| who | runs | min s | median s | CPU, min s | tail, min s | cp of it, min s | written / final bytes "
+        "| by the driver, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, runs in result["runs"].items():
         seconds = [run["seconds"] for run in runs]
@@ -206,8 +221,9 @@ def _work_table(result: dict[str, Any]) -> list[str]:
             copies = [run["cp_s"] for run in runs if run["cp_s"]]
             cells += [f"{_best(runs, 'tail_s'):.2f}", f"{min(copies):.2f}" if copies else "–"]
             cells.append(f"{max(run['metrics']['write_amplification'] for run in runs):.2f}")
+            cells.append(f"{max(run['driver_bytes'] for run in runs) / 1e6:.2f}")
         else:
-            cells += ["–", "–", "–"]
+            cells += ["–", "–", "–", "–"]
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
 

@@ -71,13 +71,15 @@ class Work:
     type: pa.DataType
     function: Callable[[Any], Any]
     scalar: bool = False
+    blob_version: str | None = None  # Of the table's files, whose column is one of Lance's blobs.
 
     @property
     def annotated(self) -> Any:
         """The function as a Leman UDF."""
         import leman
 
-        return leman.udf(data_type=self.type)(self.function)
+        blob = {"lance-encoding:blob": "true"} if self.blob_version else None
+        return leman.udf(data_type=self.type, field_metadata=blob)(self.function)
 
     def arrays(self, start: int, end: int) -> Iterator[pa.Array]:
         """The values of rows [start, end), in arrays of about 32 MB at most."""
@@ -94,6 +96,24 @@ WORKS = {
     work.name: work
     for work in (
         Work("blobs", "2,000 rows of 1 MB random bytes", 2_000, pa.binary(), make_blob, scalar=True),
+        Work(
+            "blobs-inside",
+            "the same in a column of blobs, file version 2.1",
+            2_000,
+            pa.large_binary(),
+            make_blob,
+            scalar=True,
+            blob_version="2.1",
+        ),
+        Work(
+            "blobs-beside",
+            "the same in a column of blobs, file version 2.2",
+            2_000,
+            pa.large_binary(),
+            make_blob,
+            scalar=True,
+            blob_version="2.2",
+        ),
         Work("vectors", "5 M vectors of 384 float32", 5_000_000, VECTOR_TYPE, make_vectors),
         Work("texts", "5 M texts of 200 bytes", 5_000_000, pa.string(), make_texts),
     )

@@ -4,6 +4,8 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "assemble/fragment_assembler.h"
@@ -31,6 +33,26 @@ class PythonReencoder final : public Reencoder {
         return !*options_.cancel;
       });
       bytes_ = nb::cast<int64_t>(host_.attr("reencode")(paths, output_path, watch));
+      return Ok();
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+  Result<Unit> WriteBlobPlaces(std::span<const BlobPlace> places, const std::string& output_path) override {
+    constexpr uint64_t kNull = std::numeric_limits<uint64_t>::max();
+    std::vector<uint64_t> positions;
+    std::vector<uint64_t> sizes;
+    for (const BlobPlace& place : places) {
+      positions.push_back(place.position);
+      sizes.push_back(place.null ? kNull : place.size);
+    }
+    const nb::gil_scoped_acquire gil;
+    const auto bytes = [](const std::vector<uint64_t>& numbers) {
+      return nb::bytes(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(uint64_t));
+    };
+    try {
+      host_.attr("write_blob_places")(bytes(positions), bytes(sizes), output_path);
       return Ok();
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
@@ -70,6 +92,8 @@ AssembledFragment Described(int64_t fragment_id, const std::string& file_name, c
   if (file.way == AssembledFile::Way::kReencoded) {
     assembled.bytes_beside = std::max<int64_t>(0, reencoder.bytes() - file.size_bytes);
     assembled.bytes.reencoded += assembled.bytes_beside;
+  } else {
+    assembled.bytes_beside = file.bytes_beside;
   }
   return assembled;
 }

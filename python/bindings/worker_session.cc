@@ -11,32 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "blob_writer.h"
 #include "call_guard.h"
 #include "place/placing_writer.h"
 #include "python_error.h"
 #include "remote_store.h"
 #include "scalar/scalar_caller.h"
+#include "shared_object.h"
 #include "skipped_rows.h"
 
 namespace leman::python {
 namespace nb = nanobind;
 namespace {
-
-// A Python object that is dropped with the GIL held, wherever that happens.
-class SharedObject {
- public:
-  explicit SharedObject(nb::object object) : object_(std::move(object)) {}
-  SharedObject(const SharedObject&) = delete;
-  SharedObject& operator=(const SharedObject&) = delete;
-  ~SharedObject() {
-    const nb::gil_scoped_acquire gil;
-    object_.reset();
-  }
-  [[nodiscard]] const nb::object& get() const { return object_; }
-
- private:
-  nb::object object_;
-};
 
 class PythonReader final : public BatchReader {
  public:
@@ -106,7 +92,8 @@ struct Shared {
 
 class PythonWriter final : public ColumnWriter {
  public:
-  explicit PythonWriter(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  /// Of arrays of `type`.
+  PythonWriter(std::shared_ptr<Shared> shared, OwnedSchema type) : shared_(std::move(shared)), type_(std::move(type)) {}
   ~PythonWriter() override {
     const nb::gil_scoped_acquire gil;
     shared_.reset();
@@ -117,8 +104,8 @@ class PythonWriter final : public ColumnWriter {
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string&) override {
     const nb::gil_scoped_acquire gil;
     try {
-      return std::unique_ptr<ColumnFile>(std::make_unique<PythonFile>(shared_->session.attr("create_file")(path),
-                                                                      shared_->exchange, *shared_->output_type.get()));
+      return std::unique_ptr<ColumnFile>(
+          std::make_unique<PythonFile>(shared_->session.attr("create_file")(path), shared_->exchange, *type_.get()));
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
     }
@@ -126,7 +113,27 @@ class PythonWriter final : public ColumnWriter {
 
  private:
   std::shared_ptr<Shared> shared_;
+  OwnedSchema type_;
 };
+
+std::unique_ptr<ColumnWriter> MakeWriter(const std::shared_ptr<Shared>& shared, bool places) {
+  auto writer = std::make_unique<PythonWriter>(shared, CopyOf(*shared->output_type.get()));
+  if (!places) return writer;
+  return std::make_unique<PlacingWriter>(std::move(writer), *shared->output_type.get());
+}
+
+// Of a column of blobs: all values lie in files as they are.
+std::unique_ptr<ColumnWriter> MakeBlobWriter(const std::shared_ptr<Shared>& shared, bool places) {
+  const OwnedSchema type = ArrowExchange::FromField(shared->session.attr("value_field"));
+  std::unique_ptr<ColumnWriter> writer = std::make_unique<PythonWriter>(shared, CopyOf(*type.get()));
+  if (places) {
+    PlacingOptions options;
+    options.all_plain = true;
+    writer = std::make_unique<PlacingWriter>(std::move(writer), *type.get(), options);
+  }
+  return std::make_unique<BlobWriter>(std::move(writer), shared->session.attr("blob_values"),
+                                      CopyOf(*shared->output_type.get()));
+}
 
 nb::bytes MaskBytes(const RowMask& mask) { return nb::bytes(reinterpret_cast<const char*>(mask.data()), mask.size()); }
 
@@ -355,11 +362,10 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.store = OpenStore(session_.attr("door"), table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
-    tools.writer = std::make_unique<PythonWriter>(shared);
     // Values are written to their final place in files only.
-    if (session_.attr("door").is_none()) {
-      tools.writer = std::make_unique<PlacingWriter>(std::move(tools.writer), *tools.output_type.get());
-    }
+    const bool places = session_.attr("door").is_none();
+    tools.writer =
+        nb::cast<bool>(session_.attr("fills_blobs")) ? MakeBlobWriter(shared, places) : MakeWriter(shared, places);
     tools.merger = std::make_unique<PythonMerger>(shared);
     LEMAN_ASSIGN_OR_RETURN(tools.udf,
                            MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));
@@ -381,8 +387,7 @@ Result<RiderTools> PythonWorkerHost::MakeRider(const nb::object& session, bool p
   shared->output_type = ArrowExchange::FromField(session.attr("output_field"));
   RiderTools tools;
   tools.output_type = CopyOf(*shared->output_type.get());
-  tools.writer = std::make_unique<PythonWriter>(shared);
-  if (places) tools.writer = std::make_unique<PlacingWriter>(std::move(tools.writer), *tools.output_type.get());
+  tools.writer = MakeWriter(shared, places);
   tools.columns = {nb::cast<int64_t>(session.attr("first_column")), nb::cast<int64_t>(session.attr("last_column"))};
   tools.checkpoint_folder = nb::cast<std::string>(session.attr("checkpoint_folder"));
   for (const auto& [fragment, key] : nb::cast<nb::dict>(session.attr("fragment_keys"))) {

@@ -1,4 +1,7 @@
-"""Data files of blob columns, written from checkpoints that hold the blobs as plain values."""
+"""Data files of blob columns that the engine does not make itself.
+
+Those of ``lance.blob.v2``, which say where blobs lie, and all where checkpoints' values cannot stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,11 @@ _PACK_BYTES = 1 << 30
 # Lance's own: smaller blobs lie in the data file, larger ones have a file each, those between share files.
 _INLINE_BYTES = 64 << 10
 _DEDICATED_BYTES = 4 << 20
+# How Lance says where a blob is: in the data file, or with others in a file beside it.
+_INLINE = 0
+_PACKED = 1
+_NULL = (1 << 64) - 1
+_PLACES_AT_ONCE = 1 << 20
 
 
 def write_blob_data_file(
@@ -90,6 +98,77 @@ def write_blob_data_file(
         if written != name:
             _remove(folder, written, name)
         raise translate(error, f"make data file {name}") from error
+
+
+def write_blob_places(
+    positions: bytes,
+    sizes: bytes,
+    path: str,
+    dataset: lance.LanceDataset,
+    column: str,
+    storage_options: Mapping[str, str] | None = None,
+) -> None:
+    """Write the data file of a ``lance.blob.v2`` column whose blobs lie in file 1 beside it.
+
+    Parameters
+    ----------
+    positions, sizes : bytes
+        A little-endian uint64 for each row, in bytes; null rows have the size 2^64 - 1.
+    path : str
+        Of the data file: it appears complete or not at all.
+    dataset : lance.LanceDataset
+        For the file version.
+    column : str
+        The column.
+    storage_options : mapping, optional
+        For Lance.
+    """
+    from lance.file import LanceFileWriter
+
+    is_local = local_path(path) is not None
+    written = f"{path}.tmp" if is_local else path
+    try:
+        places = _places(positions, sizes, column)
+        with LanceFileWriter(
+            written,
+            places.schema,
+            version=dataset.data_storage_version,
+            storage_options=dict(storage_options or {}) or None,
+        ) as writer:
+            for start in range(0, max(1, places.num_rows), _PLACES_AT_ONCE):
+                writer.write_batch(places.slice(start, _PLACES_AT_ONCE))
+        if is_local:
+            os.replace(written, path)
+    except Exception as error:
+        if is_local and os.path.exists(written):
+            os.unlink(written)
+        raise translate(error, f"make data file {path}") from error
+
+
+def _places(positions: bytes, sizes: bytes, column: str) -> pa.RecordBatch:
+    import pyarrow.compute as pc
+    from lance.blob import BlobDescriptorArrayBuilder
+
+    empty = BlobDescriptorArrayBuilder(column)
+    empty.finish()
+    rows = len(sizes) // 8
+    size = pa.Array.from_buffers(pa.uint64(), rows, [None, pa.py_buffer(sizes)])
+    position = pa.Array.from_buffers(pa.uint64(), rows, [None, pa.py_buffer(positions)])
+    null = pc.equal(size, pa.scalar(_NULL, pa.uint64()))
+    # One without bytes lies nowhere: Lance keeps such blobs in the data file.
+    inside = pc.equal(size, pa.scalar(0, pa.uint64()))
+    outside = pc.and_not(pc.invert(inside), null)
+    values = {
+        "kind": pc.if_else(inside, pa.scalar(_INLINE, pa.uint8()), pa.scalar(_PACKED, pa.uint8())),
+        "data": pc.if_else(inside, pa.scalar(b"", pa.large_binary()), pa.scalar(None, pa.large_binary())),
+        "uri": pa.nulls(rows, pa.string()),
+        "blob_id": pc.if_else(outside, pa.scalar(1, pa.uint32()), pa.scalar(None, pa.uint32())),
+        "blob_size": pc.if_else(outside, size, pa.scalar(None, pa.uint64())),
+        "position": pc.if_else(outside, position, pa.scalar(None, pa.uint64())),
+    }
+    fields = list(empty.field.type)
+    stored = pa.StructArray.from_arrays([values[field.name] for field in fields], fields=fields, mask=null)
+    return pa.RecordBatch.from_arrays([stored], schema=pa.schema([empty.field]))
 
 
 def go_on(watch: Watch, size_bytes: int) -> None:

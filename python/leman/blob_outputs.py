@@ -1,8 +1,8 @@
 """Blob columns as outputs: what functions may return for them, and how the values travel to the data file.
 
 Lance keeps a blob as a position, in its data file or in one beside it, so pages of blobs cannot be moved from file to
-file. Checkpoints hold them as plain values (``docs/formats/checkpoint.md``), one value in memory at a time; the data
-file is written from those by ``blob_data_file.py``.
+file. Checkpoints hold them as plain values (``docs/formats/checkpoint.md``), which stay where their worker wrote them:
+the data file is made of where they lie. Where that cannot be, ``blob_data_file.py`` writes it from the values.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from .blob_column import is_blob_type
 
 if TYPE_CHECKING:
     import lance
@@ -28,9 +30,24 @@ LARGEST_KEY = "leman.largest_value_bytes"
 _WRITTEN_BYTES = 8 << 20
 
 
-def value_field(field: pa.Field) -> pa.Field:
-    """Return the field of a blob column's checkpoints."""
-    return pa.field(field.name, pa.large_binary(), metadata={VALUE_KEY: b"value"})
+def value_field(field: pa.Field, storage_version: str, *, by_lance: bool = False) -> pa.Field:
+    """Return the field of a blob column's checkpoints.
+
+    Parameters
+    ----------
+    field : pyarrow.Field
+        The column.
+    storage_version : str
+        The table's file version.
+    by_lance : bool, default False
+        Lance's writer is to write them: it is asked to leave values as they are.
+    """
+    beside = is_blob_type(field.type)
+    form = b"beside" if beside and storage_version == "2.2" else b"value" if beside else b"inside"
+    metadata = {VALUE_KEY: form}
+    if by_lance and storage_version != "2.0":
+        metadata.update({b"lance-encoding:structural-encoding": b"fullzip", b"lance-encoding:compression": b"none"})
+    return pa.field(field.name, pa.large_binary(), metadata=metadata)
 
 
 def returning_results(plain: Callable[..., Any], function: UserFunction) -> Callable[..., Any]:
@@ -123,8 +140,12 @@ def written_values(results: pa.Array, dataset: lance.LanceDataset, column: str) 
     column : str
         The column that is filled.
     """
+    addresses = results.field("address")
+    if addresses.null_count == len(addresses):
+        yield results.flatten()[0], _largest_bytes(results)
+        return
     valid = results.is_valid().to_pylist()
-    contents, addresses = results.field("content"), results.field("address").to_pylist()
+    contents, addresses = results.field("content"), addresses.to_pylist()
     held: list[Any] = []
     held_bytes = largest = 0
     for row, is_valid in enumerate(valid):
@@ -142,6 +163,12 @@ def written_values(results: pa.Array, dataset: lance.LanceDataset, column: str) 
             held, held_bytes = [], 0
     if held:
         yield pa.array(held, pa.large_binary()), largest
+
+
+def _largest_bytes(results: pa.StructArray) -> int:
+    import pyarrow.compute as pc
+
+    return pc.max(pc.binary_length(results.flatten()[0])).as_py() or 0
 
 
 def _carried(dataset: lance.LanceDataset, column: str, address: int) -> bytes | None:

@@ -114,6 +114,16 @@ class DriverHost:
             return reencode_objects(paths, output_path, self._table.dataset, self._spec, watch)
         return reencode(paths, output_path, self._table.dataset, self._spec.columns, watch)
 
+    def write_blob_places(self, positions: bytes, sizes: bytes, output_path: str) -> None:
+        """Write the data file of a column of blobs that lie in file 1 beside it; see ``blob_data_file.py``."""
+        from .blob_data_file import write_blob_places
+
+        root, options = None, None
+        if self.door is not None:
+            root, options = self._spec.table_uri.rstrip("/"), self._spec.storage_options or None
+        path = output_path if root is None else f"{root}/{output_path}"
+        write_blob_places(positions, sizes, path, self._table.dataset, self._spec.column, options)
+
 
 class _Sigterm:
     """While a job runs on the main thread, SIGTERM stops it as Ctrl-C does."""

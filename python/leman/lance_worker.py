@@ -33,6 +33,8 @@ from .table_files import local_path
 from .user_function import pickle_function, restore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .async_call import AsyncFunction
     from .backfill_spec import BackfillSpec, Rider
     from .batch_call import CallGuard
@@ -99,7 +101,9 @@ def _rider_payload(rider: Rider, dataset: lance.LanceDataset) -> dict[str, Any]:
 def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> pa.Schema:
     """Return the schema of a checkpoint of columns: their own encoding metadata stays, Leman's keys do not."""
     if fills_blobs(dataset, columns):
-        return pa.schema([blob_outputs.value_field(dataset.schema.field(columns[0]))])
+        by_lance = local_path(dataset.uri) is None
+        field = dataset.schema.field(columns[0])
+        return pa.schema([blob_outputs.value_field(field, dataset.data_storage_version, by_lance=by_lance)])
     fields = []
     for column in columns:
         field = dataset.schema.field(column)
@@ -337,7 +341,21 @@ class WorkerSession:
 
     def create_file(self, path: str) -> ColumnFile:
         """Begin a file of the output column, or of all that the function fills."""
-        return ColumnFile(path, self._job, self._dataset)
+        return ColumnFile(path, self._job)
+
+    @property
+    def fills_blobs(self) -> bool:
+        """Say whether the column is one of blobs."""
+        return bool(self._job["blobs"])
+
+    @property
+    def value_field(self) -> pa.Field:
+        """The field of a blob column's checkpoints, for its type."""
+        return self._job["output_schema"].field(0).remove_metadata()
+
+    def blob_values(self, results: pa.Array) -> Iterator[tuple[pa.Array, int]]:
+        """Yield the values of what a function returned for blobs; see :func:`blob_outputs.written_values`."""
+        return blob_outputs.written_values(results, self._dataset, self._job["columns"][0])
 
 
 class RiderSession(WorkerSession):
@@ -370,10 +388,7 @@ class RiderSession(WorkerSession):
 class ColumnFile:
     """A file of one column being written, or of several that one function fills."""
 
-    def __init__(self, path: str, job: dict[str, Any], dataset: lance.LanceDataset) -> None:
-        self._dataset = dataset
-        self._blobs: bool = job["blobs"]
-        self._largest_bytes = 0
+    def __init__(self, path: str, job: dict[str, Any]) -> None:
         self._schema: pa.Schema = job["output_schema"]
         self._unpacked: bool = job["unpacked"]
         self._path = path
@@ -394,26 +409,16 @@ class ColumnFile:
     def write(self, values: pa.Array) -> None:
         """Append values."""
         try:
-            if self._blobs:
-                self._write_blobs(values)
-                return
             columns = values.flatten() if self._unpacked else [values]
             self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error
-
-    def _write_blobs(self, results: pa.Array) -> None:
-        for values, largest_bytes in blob_outputs.written_values(results, self._dataset, self._schema.names[0]):
-            self._largest_bytes = max(self._largest_bytes, largest_bytes)
-            self._writer.write_batch(pa.RecordBatch.from_arrays([values], schema=self._schema))
 
     def close(self, metadata: dict[str, str]) -> int:
         """Complete the file; return its size in bytes."""
         try:
             for key, value in metadata.items():
                 self._writer.add_schema_metadata(key, value)
-            if self._blobs:
-                self._writer.add_schema_metadata(blob_outputs.LARGEST_KEY, str(self._largest_bytes))
             self._writer.close()
         except Exception as error:
             raise translate(error, f"write checkpoint {self._path}") from error

@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "assemble/blob_pages.h"
 #include "assemble/column_layout.h"
 
 namespace leman {
@@ -104,11 +105,12 @@ class PlanBuilder {
     if (file.global_buffers.size() != 1) {
       return MakeError(ErrorKind::kUnsupported, "it has ", file.global_buffers.size() - 1, " extra global buffers");
     }
-    LEMAN_ASSIGN_OR_RETURN(const std::vector<ColumnRole> roles, RolesOfColumns(file));
+    LEMAN_ASSIGN_OR_RETURN(const std::vector<ColumnRole> roles, RolesOfColumns(file, options_.blob_values));
     LEMAN_RETURN_IF_ERROR(CheckStructLayers(roles));
     std::vector<Run> runs = RunsOf(file, alignment_);
     for (Run& run : runs) LEMAN_RETURN_IF_ERROR(Place(index, file, run));
-    for (size_t i = 0; i < columns_.size(); ++i) {
+    if (!options_.blobs_inside.empty()) AddBlobs(options_.blobs_inside[index], runs);
+    for (size_t i = 0; i < columns_.size() && options_.blobs_inside.empty(); ++i) {
       for (const ColumnPage& page : file.columns[i].pages) AddPage(page, roles[i], runs, columns_[i]);
     }
     rows_ += file.descriptor.rows;
@@ -124,6 +126,7 @@ class PlanBuilder {
     const Metadata kept = KeptMetadata(first_.descriptor);
     descriptor.metadata.assign(kept.begin(), kept.end());
     descriptor.rows = rows_;
+    if (!options_.blobs_inside.empty()) FinishBlobs(descriptor);
     const uint64_t tail_position = AlignUp(position_, kBufferAlignment);
     std::string tail = EncodeLanceTail(plan_.version, tail_position, descriptor, columns_);
     plan_.size_bytes = static_cast<int64_t>(tail_position + tail.size());
@@ -178,8 +181,27 @@ class PlanBuilder {
     for (BufferRange& buffer : moved.buffers) buffer.offset = Moved(buffer.offset, buffer.size, runs);
   }
 
+  void AddBlobs(const std::vector<BlobPlace>& places, const std::vector<Run>& runs) {
+    for (BlobPlace place : places) {
+      if (place.size > 0) place.position = Moved(place.position, place.size, runs);
+      blobs_.push_back(place);
+    }
+  }
+
+  /// The column becomes one of blobs, whose pages say where they lie.
+  void FinishBlobs(SchemaDescriptor& descriptor) {
+    descriptor.fields = {BlobFieldOf(first_.descriptor.fields.front())};
+    position_ = AlignUp(position_, kBufferAlignment);
+    BlobColumn made = MakeBlobColumn(plan_.version, blobs_, position_);
+    columns_ = {std::move(made.column)};
+    const uint64_t size = made.bytes.size();
+    plan_.segments.push_back({static_cast<int64_t>(position_), std::move(made.bytes)});
+    position_ += size;
+  }
+
   const LanceFile& first_;
   const PlanOptions& options_;
+  std::vector<BlobPlace> blobs_;
   uint64_t alignment_;
   AssemblyPlan plan_;
   std::vector<ColumnMetadata> columns_;

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "assemble/blob_values.h"
+#include "assemble/column_layout.h"
 #include "assemble/lance_file.h"
 #include "base/result.h"
 
@@ -46,6 +48,9 @@ struct PlanOptions {
   /// For each checkpoint, whether its pages lie in the output already, at the positions that it says; empty: none does.
   std::vector<bool> in_place;
   int64_t first_position = 0;  ///< What is written goes from here on.
+  BlobValues blob_values = BlobValues::kRefuse;
+  /// For each checkpoint the places of its blobs, which the output is to keep inside; empty: no column of blobs.
+  std::span<const std::vector<BlobPlace>> blobs_inside = {};
 };
 
 /// The plan to put the pages of `checkpoints`, in that order, into one file. Needs no IO. kUnsupported, with the

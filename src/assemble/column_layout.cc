@@ -6,13 +6,13 @@
 #include <string_view>
 #include <utility>
 
+#include "assemble/blob_values.h"
 #include "assemble/page_encoding.h"
 
 namespace leman {
 namespace {
 
 constexpr int kMaxDepth = 64;
-constexpr std::string_view kBlobAsValue = "leman.blob";
 constexpr std::string_view kFixedSizeListOfStruct = "fixed_size_list:struct";
 
 bool IsTrue(const SchemaField& field, const std::string& key) {
@@ -35,8 +35,8 @@ bool IsBlob(const SchemaField& field) {
 }
 
 /// Blobs keep positions in the file as values; a page boundary inside a fixed-size list of structs is read wrongly.
-Status CheckField(const SchemaField& field) {
-  if (field.metadata.contains(std::string(kBlobAsValue))) {
+Status CheckField(const SchemaField& field, BlobValues blob_values = BlobValues::kRefuse) {
+  if (blob_values == BlobValues::kRefuse && field.metadata.contains(std::string(kBlobValuesKey))) {
     return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is a blob, whose values move out of the column");
   }
   if (IsBlob(field)) {
@@ -78,8 +78,8 @@ Result<ColumnContent> ContentOfColumn(const LanceFile& file, const ColumnMetadat
 /// Walks the schema's tree along the columns.
 class LayoutWalk {
  public:
-  LayoutWalk(const LanceFile& file, const std::vector<std::vector<size_t>>& children)
-      : file_(file), children_(children), roles_(file.columns.size()) {}
+  LayoutWalk(const LanceFile& file, const std::vector<std::vector<size_t>>& children, BlobValues blob_values)
+      : file_(file), children_(children), blob_values_(blob_values), roles_(file.columns.size()) {}
 
   Result<std::vector<ColumnRole>> Run() {
     const Expected rows{.rows = file_.descriptor.rows, .of_list = false};
@@ -107,6 +107,7 @@ class LayoutWalk {
 
   const LanceFile& file_;
   const std::vector<std::vector<size_t>>& children_;
+  BlobValues blob_values_;
   std::vector<ColumnRole> roles_;
   size_t next_column_ = 0;
   std::vector<size_t> path_;  ///< Fields from the top to the one visited.
@@ -115,7 +116,7 @@ class LayoutWalk {
 Status LayoutWalk::Visit(size_t index, Expected expected, int depth) {
   const SchemaField& field = file_.descriptor.fields[index];
   if (depth > kMaxDepth) return MakeError(ErrorKind::kUnsupported, "field ", field.name, " is nested too deeply");
-  LEMAN_RETURN_IF_ERROR(CheckField(field));
+  LEMAN_RETURN_IF_ERROR(CheckField(field, blob_values_));
   const bool leaf = children_[index].empty() || IsPackedStruct(field);
   if (!leaf && file_.version == LanceVersion::k2_0) return VisitArray(index, expected, depth);
   if (!leaf) return VisitChildren(index, expected, depth);
@@ -202,18 +203,18 @@ bool IsUnreadable(const std::vector<ColumnRole>& roles) {
 
 Status CheckIsDataFile(const LanceFile& file) {
   for (const SchemaField& field : file.descriptor.fields) {
-    if (field.metadata.contains(std::string(kBlobAsValue))) return CheckField(field);
+    if (field.metadata.contains(std::string(kBlobValuesKey))) return CheckField(field);
   }
   return Ok();
 }
 
-Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file) {
+Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file, BlobValues blob_values) {
   // What is inside of a blob has no ids of its own in Lance's files.
   for (const SchemaField& field : file.descriptor.fields) {
     if (IsBlob(field)) return CheckField(field).error();
   }
   LEMAN_ASSIGN_OR_RETURN(const std::vector<std::vector<size_t>> children, ChildrenOfFields(file.descriptor.fields));
-  return LayoutWalk(file, children).Run();
+  return LayoutWalk(file, children, blob_values).Run();
 }
 
 }  // namespace leman

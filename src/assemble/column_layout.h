@@ -24,8 +24,11 @@ bool IsUnreadable(const std::vector<ColumnRole>& roles);
 /// kUnsupported if the file has blobs as plain values: a checkpoint of a blob column, see docs/formats/checkpoint.md.
 Status CheckIsDataFile(const LanceFile& file);
 
+/// Whether blobs that lie in a file as plain values are taken for such: in checkpoints they are that.
+enum class BlobValues { kRefuse, kTake };
+
 /// One role a column. kUnsupported, with the reason, if the pages of `file` cannot be joined with those of others;
 /// kCorrupt if its columns do not hold the rows that its schema says.
-Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file);
+Result<std::vector<ColumnRole>> RolesOfColumns(const LanceFile& file, BlobValues blob_values = BlobValues::kRefuse);
 
 }  // namespace leman

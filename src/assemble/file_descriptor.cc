@@ -139,6 +139,16 @@ Status ParseSchema(std::string_view message, SchemaDescriptor& descriptor) {
 
 bool SameField(const SchemaField& a, const SchemaField& b) { return a.other == b.other && a.metadata == b.metadata; }
 
+SchemaField WithMetadata(const SchemaField& field, std::map<std::string, std::string> metadata) {
+  SchemaField changed = field;
+  WireWriter raw;
+  raw.Raw(field.other);
+  for (const Entry entry : metadata) raw.Bytes(kFieldMetadata, EncodeEntry(entry));
+  changed.raw = std::move(raw).Take();
+  changed.metadata = std::move(metadata);
+  return changed;
+}
+
 Result<SchemaDescriptor> ParseSchemaDescriptor(std::string_view message) {
   SchemaDescriptor descriptor;
   SingleFields single;

@@ -29,6 +29,9 @@ struct SchemaField {
 /// True if both describe the same column in the same way.
 bool SameField(const SchemaField& a, const SchemaField& b);
 
+/// `field` with other metadata.
+SchemaField WithMetadata(const SchemaField& field, std::map<std::string, std::string> metadata);
+
 struct SchemaDescriptor {
   std::vector<SchemaField> fields;
   std::vector<std::pair<std::string, std::string>> metadata;  ///< In the file's order.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "assemble/assembly_plan.h"
+#include "assemble/blob_values.h"
 #include "assemble/byte_source.h"
 #include "assemble/lance_file.h"
 
@@ -15,6 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   MemoryByteSource source(std::string_view(reinterpret_cast<const char*>(data), size));
   const Result<LanceFile> file = ReadLanceFile(source);
   if (!file.ok()) return 0;
+  if (const auto places = PlacesOfBlobs(*file, source); places.ok()) {
+    for (const BlobPlace& place : *places) {
+      if (place.size > size || place.position > size - place.size) std::abort();
+    }
+  }
   const std::vector<LanceFile> twice = {*file, *file};
   const Result<AssemblyPlan> plan = PlanAssembly(twice);
   if (!plan.ok()) return 0;

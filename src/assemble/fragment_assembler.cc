@@ -3,16 +3,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "assemble/assembly_plan.h"
+#include "assemble/blob_pages.h"
 #include "assemble/byte_source.h"
 #include "assemble/column_layout.h"
 #include "assemble/file_assembly.h"
 #include "assemble/pages_file.h"
 #include "assemble/verify_assembled.h"
+#include "io/local_object_store.h"
 
 namespace leman {
 namespace {
@@ -80,7 +83,9 @@ class Extracted {
       const size_t folder = checkpoint.path.rfind('/') + 1;
       const std::string path = checkpoint.path.substr(0, folder) + "tmp-" + checkpoint.path.substr(folder);
       paths_.push_back(path);
-      LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly({&file, 1}));
+      PlanOptions options;
+      options.blob_values = BlobValues::kTake;
+      LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly({&file, 1}, options));
       LEMAN_RETURN_IF_ERROR(AssembleToFile(plan, {checkpoint.pages_path}, path));
       checkpoint.path = path;
       checkpoint.region.reset();
@@ -99,13 +104,17 @@ constexpr int64_t kDeadPart = 8;
 class Assembly {
  public:
   Assembly(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows, const std::string& output_path,
-           const AssembleOptions& options)
-      : checkpoints_(checkpoints), physical_rows_(physical_rows), output_path_(output_path), options_(options) {}
+           const AssembleOptions& options, Reencoder& reencoder)
+      : checkpoints_(checkpoints),
+        physical_rows_(physical_rows),
+        output_path_(output_path),
+        options_(options),
+        reencoder_(reencoder) {}
 
-  Result<AssembledFile> Run(Reencoder& reencoder) {
+  Result<AssembledFile> Run() {
     Result<AssembledFile> joined = Join();
     if (joined.ok() || joined.error().kind != ErrorKind::kUnsupported) return joined;
-    Result<AssembledFile> encoded = Reencode(reencoder, joined.error().message);
+    Result<AssembledFile> encoded = Reencode(joined.error().message);
     if (encoded.ok() || !only_small_) return encoded;
     const ErrorKind kind = encoded.error().kind;
     if (kind != ErrorKind::kInternal && kind != ErrorKind::kUnsupported && kind != ErrorKind::kInvalidArgument) {
@@ -122,7 +131,65 @@ class Assembly {
   Result<AssembledFile> Join() {
     LEMAN_ASSIGN_OR_RETURN(const std::vector<LanceFile> files, ReadCheckpoints(checkpoints_));
     LEMAN_RETURN_IF_ERROR(CheckRegions());
-    if (files.size() == 1 && !checkpoints_.front().region) return TakeWhole(files.front());
+    switch (BlobFormOf(files.front())) {
+      case BlobForm::kInside: {
+        LEMAN_RETURN_IF_ERROR(FindBlobs(files));
+        break;
+      }
+      case BlobForm::kBeside:
+        return JoinBeside(files);
+      default:
+        break;
+    }
+    return JoinFiles(files);
+  }
+
+  /// The values become a file of their own, of which the data file says where each blob lies.
+  Result<AssembledFile> JoinBeside(const std::vector<LanceFile>& files) {
+    const std::string beside = BlobFileBeside(output_path_);
+    const std::filesystem::path folder = std::filesystem::path(beside).parent_path();
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) return PosixError("create", folder.string(), error.value());
+    Result<AssembledFile> made = DescribeBeside(files, beside);
+    if (made.ok()) return made;
+    std::filesystem::remove_all(folder, error);
+    ::unlink(output_path_.c_str());
+    return made;
+  }
+
+  Result<AssembledFile> DescribeBeside(const std::vector<LanceFile>& files, const std::string& beside) {
+    Assembly assembly(checkpoints_, physical_rows_, beside, options_, reencoder_);
+    assembly.blob_values_ = BlobValues::kTake;
+    assembly.coalesce_ = false;
+    LEMAN_ASSIGN_OR_RETURN(const AssembledFile values, assembly.JoinFiles(files));
+    LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(beside));
+    LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadLanceFile(*source));
+    LEMAN_ASSIGN_OR_RETURN(const std::vector<BlobPlace> places, PlacesOfBlobs(file, *source));
+    LEMAN_RETURN_IF_ERROR(reencoder_.WriteBlobPlaces(places, output_path_));
+    LEMAN_ASSIGN_OR_RETURN(AssembledFile made,
+                           Describe(VerifyReencoded(output_path_, physical_rows_), values.way, values.bytes));
+    made.bytes.reencoded += made.size_bytes;
+    made.bytes_beside = values.size_bytes;
+    return made;
+  }
+
+  /// For a column that keeps its blobs inside the data file.
+  Status FindBlobs(const std::vector<LanceFile>& files) {
+    blobs_inside_.clear();
+    for (size_t i = 0; i < files.size(); ++i) {
+      LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenCheckpoint(checkpoints_[i]));
+      Result<std::vector<BlobPlace>> places = PlacesOfBlobs(files[i], *source);
+      if (!places.ok()) return places.error().WithContext(checkpoints_[i].path);
+      blobs_inside_.push_back(std::move(places).value());
+    }
+    blob_values_ = BlobValues::kTake;
+    coalesce_ = false;
+    return Ok();
+  }
+
+  Result<AssembledFile> JoinFiles(const std::vector<LanceFile>& files) {
+    if (files.size() == 1 && !checkpoints_.front().region && blobs_inside_.empty()) return TakeWhole(files.front());
     int64_t bytes = 0;
     for (const LanceFile& file : files) bytes += PageBytes(file);
     const auto columns = static_cast<int64_t>(files.front().columns.size());
@@ -133,6 +200,8 @@ class Assembly {
                        " bytes on average are small");
     }
     PlanOptions plan_options;
+    plan_options.blob_values = blob_values_;
+    plan_options.blobs_inside = blobs_inside_;
     plan_options.range_alignment = bytes / count >= kAlignToBlocksFromBytes ? kBlockBytes : 64;
     if (!PagesPath().empty()) {
       LEMAN_ASSIGN_OR_RETURN(const bool complete, CompletePagesFile(files, plan_options));
@@ -201,6 +270,7 @@ class Assembly {
     if (!source.ok()) return false;
     const Result<LanceFile> whole = ReadLanceFile(**source);
     if (!whole.ok() || static_cast<int64_t>(whole->descriptor.rows) != physical_rows_) return false;
+    if (!blobs_inside_.empty()) return HoldsBlobs(*whole, **source);
     for (size_t column = 0; column < whole->columns.size(); ++column) {
       size_t next = 0;
       for (size_t i = 0; i < files.size(); ++i) {
@@ -217,6 +287,22 @@ class Assembly {
       if (next != whole->columns[column].pages.size()) return false;
     }
     return true;
+  }
+
+  /// Whether a sealed pages file that keeps blobs has those of the checkpoints, where they are.
+  [[nodiscard]] bool HoldsBlobs(const LanceFile& whole, ByteSource& source) const {
+    std::vector<BlobPlace> places;
+    for (size_t i = 0; i < checkpoints_.size(); ++i) {
+      if (!checkpoints_[i].region) return false;
+      places.insert(places.end(), blobs_inside_[i].begin(), blobs_inside_[i].end());
+    }
+    const std::vector<ColumnPage>& pages = whole.columns.front().pages;
+    if (pages.empty() || pages.front().buffers.empty()) return false;
+    const uint64_t position = pages.front().buffers.front().offset;
+    const BlobColumn expected = MakeBlobColumn(whole.version, places, position);
+    if (whole.columns.front() != expected.column) return false;
+    const auto found = source.Read(static_cast<int64_t>(position), static_cast<int64_t>(expected.bytes.size()));
+    return found.ok() && *found == expected.bytes;
   }
 
   /// The pages file, complete, under its name as data file.
@@ -257,7 +343,7 @@ class Assembly {
   }
 
   Result<AssembledFile> TakeWhole(const LanceFile& file) {
-    LEMAN_RETURN_IF_ERROR(CheckIsDataFile(file));
+    if (blob_values_ == BlobValues::kRefuse) LEMAN_RETURN_IF_ERROR(CheckIsDataFile(file));
     if (const auto roles = RolesOfColumns(file); roles.ok() && IsUnreadable(*roles)) {
       return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
     }
@@ -288,7 +374,7 @@ class Assembly {
     return Describe(VerifyAssembled(output_path_, expected), way, bytes);
   }
 
-  Result<AssembledFile> Reencode(Reencoder& reencoder, std::string reason) {
+  Result<AssembledFile> Reencode(std::string reason) {
     if (options_.cancel != nullptr && *options_.cancel) {
       return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
     }
@@ -296,7 +382,7 @@ class Assembly {
     ::unlink(output_path_.c_str());
     Extracted extracted;
     LEMAN_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> whole, extracted.Extract(checkpoints_));
-    if (Result<Unit> done = reencoder.Reencode(whole, output_path_); !done.ok()) {
+    if (Result<Unit> done = reencoder_.Reencode(whole, output_path_); !done.ok()) {
       return done.error().WithContext("encode again (" + reason + ")");
     }
     LEMAN_RETURN_IF_ERROR(CheckReadable());
@@ -348,6 +434,9 @@ class Assembly {
   int64_t physical_rows_;
   const std::string& output_path_;
   const AssembleOptions& options_;
+  Reencoder& reencoder_;
+  BlobValues blob_values_ = BlobValues::kRefuse;
+  std::vector<std::vector<BlobPlace>> blobs_inside_;  ///< Of each checkpoint, where the data file keeps them.
   bool coalesce_ = true;
   bool only_small_ = false;  ///< To encode again was for the readers' sake alone.
 };
@@ -358,7 +447,7 @@ Result<AssembledFile> AssembleFragment(const std::vector<CheckpointFile>& checkp
                                        const std::string& output_path, Reencoder& reencoder,
                                        const AssembleOptions& options) {
   LEMAN_RETURN_IF_ERROR(CheckCoverage(checkpoints, physical_rows));
-  return Assembly(checkpoints, physical_rows, output_path, options).Run(reencoder);
+  return Assembly(checkpoints, physical_rows, output_path, options, reencoder).Run();
 }
 
 }  // namespace leman

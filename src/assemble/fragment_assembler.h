@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "assemble/blob_values.h"
 #include "base/result.h"
 #include "model/assembly_bytes.h"
 #include "model/placed_region.h"
@@ -39,6 +41,7 @@ struct AssembledFile {
   int32_t column_count = 0;  ///< For the table's DataFile: column_indices are 0 to column_count - 1.
   int major_version = 0;     ///< For the table's DataFile, which is not always what the footer says.
   int minor_version = 0;
+  int64_t bytes_beside = 0;  ///< In files that belong to it: blobs of `lance.blob.v2`.
   Way way = Way::kStitched;
   std::string reencode_reason;  ///< Why kReencoded, for people.
 };
@@ -50,6 +53,11 @@ class Reencoder {
   /// Writes the values of `checkpoints`, in that order, into one file of the table's file version, with bounded memory.
   /// `output_path` appears complete or not at all.
   virtual Result<Unit> Reencode(const std::vector<CheckpointFile>& checkpoints, const std::string& output_path) = 0;
+  /// Writes the data file of a `lance.blob.v2` column, whose blobs lie at `places` of the file that BlobFileBeside
+  /// names.
+  virtual Result<Unit> WriteBlobPlaces(std::span<const BlobPlace> places, const std::string& output_path) {
+    return MakeError(ErrorKind::kUnsupported, "no way to write ", output_path, " of ", places.size(), " blobs");
+  }
 };
 
 struct AssembleOptions {

@@ -62,33 +62,98 @@ Status CheckCoverage(const std::vector<CheckpointFile>& checkpoints, int64_t phy
 class Assembly {
  public:
   Assembly(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows, const std::string& output_key,
-           ObjectStore& store, PartUploads& uploads, const AssembleOptions& options)
+           ObjectStore& store, PartUploads& uploads, Reencoder& reencoder, const AssembleOptions& options)
       : checkpoints_(checkpoints),
         physical_rows_(physical_rows),
         output_key_(output_key),
         store_(store),
         uploads_(uploads),
+        reencoder_(reencoder),
         options_(options) {}
 
-  Result<AssembledFile> Run(Reencoder& reencoder) {
+  Result<AssembledFile> Run() {
     Result<AssembledFile> joined = Join();
     if (joined.ok() || joined.error().kind != ErrorKind::kUnsupported) return joined;
-    return Reencode(reencoder, joined.error().message);
+    return Reencode(joined.error().message);
   }
 
  private:
   Result<AssembledFile> Join() {
     LEMAN_RETURN_IF_ERROR(ReadCheckpoints());
+    switch (BlobFormOf(files_.front())) {
+      case BlobForm::kInside:
+        LEMAN_RETURN_IF_ERROR(FindBlobs());
+        return CarryOutBlobs();
+      case BlobForm::kBeside:
+        return JoinBeside();
+      default:
+        return JoinFiles();
+    }
+  }
+
+  Status FindBlobs() {
+    blobs_.resize(files_.size());
+    return ForEachPiece(files_.size(), kRequestsAtOnce, [this]() -> PieceWorker {
+      return [this](size_t index) -> Status {
+        ObjectSource source(store_, objects_[index]);
+        Result<std::vector<BlobPlace>> places = PlacesOfBlobs(files_[index], source);
+        if (!places.ok()) return places.error().WithContext(objects_[index].key);
+        blobs_[index] = std::move(places).value();
+        return Ok();
+      };
+    });
+  }
+
+  Result<AssembledFile> CarryOutBlobs() {
+    PlanOptions plan_options;
+    plan_options.blob_values = BlobValues::kTake;
+    plan_options.blobs_inside = blobs_;
+    LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files_, plan_options));
+    return CarryOut(plan, AssembledFile::Way::kStitched);
+  }
+
+  /// The values become an object of their own, of which the data file says where each blob lies.
+  Result<AssembledFile> JoinBeside() {
+    const std::string beside = BlobFileBeside(output_key_);
+    Result<AssembledFile> made = DescribeBeside(beside);
+    if (made.ok() || made.error().kind == ErrorKind::kRetryable) return made;
+    (void)store_.Delete(beside);
+    (void)store_.Delete(output_key_);
+    return made;
+  }
+
+  Result<AssembledFile> DescribeBeside(const std::string& beside) {
+    Assembly assembly(checkpoints_, physical_rows_, beside, store_, uploads_, reencoder_, options_);
+    assembly.objects_ = objects_;
+    assembly.files_ = files_;
+    assembly.blob_values_ = BlobValues::kTake;
+    LEMAN_ASSIGN_OR_RETURN(const AssembledFile values, assembly.JoinFiles());
+    CheckpointObject object{beside, {}};
+    LEMAN_ASSIGN_OR_RETURN(object.info, store_.Head(beside));
+    ObjectSource source(store_, object);
+    LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadLanceFile(source));
+    LEMAN_ASSIGN_OR_RETURN(const std::vector<BlobPlace> places, PlacesOfBlobs(file, source));
+    LEMAN_RETURN_IF_ERROR(reencoder_.WriteBlobPlaces(places, output_key_));
+    LEMAN_ASSIGN_OR_RETURN(AssembledFile made, Describe(ReadOutput(), values.bytes, values.way));
+    made.bytes.reencoded += made.size_bytes;
+    made.bytes_beside = values.size_bytes;
+    return made;
+  }
+
+  Result<AssembledFile> JoinFiles() {
     if (files_.size() == 1) return TakeWhole();
     int64_t bytes = 0;
     for (const LanceFile& file : files_) bytes += PageBytes(file);
     const auto columns = static_cast<int64_t>(files_.front().columns.size());
-    if (WorthCoalescing(files_.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
+    if (blob_values_ == BlobValues::kRefuse &&
+        WorthCoalescing(files_.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
       const auto count = static_cast<int64_t>(files_.size());
       return MakeError(ErrorKind::kUnsupported, count, " checkpoints of ", bytes / count,
                        " bytes on average are small");
     }
-    LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files_));
+    PlanOptions plan_options;
+    plan_options.blob_values = blob_values_;
+    LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files_, plan_options));
     return CarryOut(plan, AssembledFile::Way::kStitched);
   }
 
@@ -108,7 +173,7 @@ class Assembly {
   }
 
   Result<AssembledFile> TakeWhole() {
-    LEMAN_RETURN_IF_ERROR(CheckIsDataFile(files_.front()));
+    if (blob_values_ == BlobValues::kRefuse) LEMAN_RETURN_IF_ERROR(CheckIsDataFile(files_.front()));
     const AssemblyPlan plan = PlanWholeCopy(files_.front());
     if (plan.size_bytes > kMaxCopiedObjectBytes) return CarryOut(plan, AssembledFile::Way::kStitched);
     LEMAN_RETURN_IF_ERROR(store_.Copy(checkpoints_.front().path, output_key_));
@@ -156,11 +221,11 @@ class Assembly {
     return file;
   }
 
-  Result<AssembledFile> Reencode(Reencoder& reencoder, std::string reason) {
+  Result<AssembledFile> Reencode(std::string reason) {
     if (options_.cancel != nullptr && *options_.cancel) {
       return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
     }
-    if (Result<Unit> done = reencoder.Reencode(checkpoints_, output_key_); !done.ok()) {
+    if (Result<Unit> done = reencoder_.Reencode(checkpoints_, output_key_); !done.ok()) {
       return done.error().WithContext("encode again (" + reason + ")");
     }
     LEMAN_ASSIGN_OR_RETURN(AssembledFile assembled, Describe(ReadOutput(), {}, AssembledFile::Way::kReencoded));
@@ -197,9 +262,12 @@ class Assembly {
   const std::string& output_key_;
   ObjectStore& store_;
   PartUploads& uploads_;
+  Reencoder& reencoder_;
   const AssembleOptions& options_;
   std::vector<CheckpointObject> objects_;
   std::vector<LanceFile> files_;
+  BlobValues blob_values_ = BlobValues::kRefuse;
+  std::vector<std::vector<BlobPlace>> blobs_;  ///< Of each checkpoint, where the data file keeps them.
 };
 
 }  // namespace
@@ -208,7 +276,7 @@ Result<AssembledFile> AssembleFragmentObject(const std::vector<CheckpointFile>& 
                                              const std::string& output_key, ObjectStore& store, PartUploads& uploads,
                                              Reencoder& reencoder, const AssembleOptions& options) {
   LEMAN_RETURN_IF_ERROR(CheckCoverage(checkpoints, physical_rows));
-  return Assembly(checkpoints, physical_rows, output_key, store, uploads, options).Run(reencoder);
+  return Assembly(checkpoints, physical_rows, output_key, store, uploads, reencoder, options).Run();
 }
 
 }  // namespace leman

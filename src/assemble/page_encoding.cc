@@ -4,14 +4,12 @@
 #include <array>
 #include <string>
 
+#include "assemble/plain_encoding.h"
 #include "assemble/proto_wire.h"
 
 namespace leman {
 namespace {
 
-constexpr std::string_view kArrayEncodingUrl = "/lance.encodings.ArrayEncoding";
-constexpr std::string_view kColumnEncodingUrl = "/lance.encodings.ColumnEncoding";
-constexpr std::string_view kPageLayoutUrl = "/lance.encodings21.PageLayout";
 constexpr int kMaxDepth = 64;
 
 /// The messages of encodings_v2_0.proto that can describe a page of a 2.0 file.

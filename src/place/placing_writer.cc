@@ -35,13 +35,14 @@ BatchWeight Weigh(const PlainType& type, LanceVersion version, const PlacingOpti
     const std::string_view value = ValueAt(type, values, row);
     weight.bytes += static_cast<int64_t>(value.size());
     // The first and one in the middle speak for the others; version 2.0 never compresses them.
-    if (version == LanceVersion::k2_0 || sampled > 1 || (sampled == 1 && row < values.length / 2)) continue;
+    if (options.all_plain || version == LanceVersion::k2_0 || sampled > 1 || (sampled == 1 && row < values.length / 2))
+      continue;
     ++sampled;
     const size_t begin = value.size() > kSampleBytes ? (value.size() - kSampleBytes) / 2 : 0;
     if (LooksCompressible(value.substr(begin, kSampleBytes))) return weight;
   }
   const int64_t valued = values.length - nulls;
-  weight.plain = valued > 0 && weight.bytes / valued >= options.large_value_bytes;
+  weight.plain = options.all_plain || (valued > 0 && weight.bytes / valued >= options.large_value_bytes);
   return weight;
 }
 
@@ -79,7 +80,7 @@ class PlacingFile final : public ColumnFile {
     if (!sink_ && held_bytes_ < place_from) {
       LEMAN_ASSIGN_OR_RETURN(sink_, PageSink::New(path_));
     }
-    if (held_bytes_ > 0) LEMAN_RETURN_IF_ERROR(WritePage(nullptr));
+    if (!held_.empty()) LEMAN_RETURN_IF_ERROR(WritePage(nullptr));
     SchemaDescriptor descriptor = model_.descriptor;
     descriptor.rows = static_cast<uint64_t>(rows_);
     for (const auto& [key, value] : metadata) descriptor.metadata.emplace_back(key, value);

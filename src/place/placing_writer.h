@@ -15,6 +15,7 @@ struct PlacingOptions {
   int64_t large_value_bytes = 32 << 10;             ///< Binary values are plain from this average on.
   int64_t place_from_bytes = 8 << 20;               ///< A smaller file becomes a file of its own,
   int64_t place_large_values_from_bytes = 1 << 20;  ///< or for binary values, this.
+  bool all_plain = false;                           ///< Small and compressible binary values are plain, too: blobs.
 };
 
 /// Passes everything that is not plain on to another writer. Its own files go to storage page by page, each read back

@@ -6,7 +6,6 @@
 #include <limits>
 #include <utility>
 
-#include "assemble/proto_wire.h"
 #include "base/crc32c.h"
 #include "model/arrow_layout.h"
 
@@ -30,78 +29,6 @@ int64_t OffsetAt(const PlainType& type, const ArrowArray& values, int64_t index)
   int32_t offset = 0;
   std::memcpy(&offset, offsets + index * 4, sizeof offset);
   return offset;
-}
-
-std::string Message(uint32_t number, std::string_view content) {
-  WireWriter out;
-  out.Bytes(number, content);
-  return std::move(out).Take();
-}
-
-/// Encoding → DirectEncoding → Any.
-std::string Wrap(std::string_view url, std::string_view content) {
-  WireWriter any;
-  any.Bytes(1, url);
-  any.Bytes(2, content);
-  return Message(2, Message(1, std::move(any).Take()));
-}
-
-// encodings_v2_0.proto: ArrayEncoding.
-
-std::string FlatArray(uint64_t bits, uint64_t buffer) {
-  WireWriter reference;
-  reference.Uint64(1, buffer);
-  WireWriter flat;
-  flat.Uint64(1, bits);
-  flat.Bytes(2, std::move(reference).Take());
-  return Message(1, std::move(flat).Take());
-}
-
-std::string WithoutNulls(std::string_view array) { return Message(2, Message(1, Message(1, array))); }
-
-std::string ArrayEncoding(const PlainType& type, uint64_t null_adjustment) {
-  constexpr std::string_view kUrl = "/lance.encodings.ArrayEncoding";
-  constexpr uint64_t kOffsetBits = 64;
-  WireWriter content;
-  if (!type.variable()) {
-    content.Uint64(1, static_cast<uint64_t>(type.list_size));
-    content.Bytes(2, WithoutNulls(FlatArray(static_cast<uint64_t>(type.item_bits), 0)));
-    return Wrap(kUrl, WithoutNulls(Message(3, std::move(content).Take())));
-  }
-  content.Bytes(1, WithoutNulls(FlatArray(kOffsetBits, 0)));
-  content.Bytes(2, FlatArray(8, 1));
-  content.Uint64(3, null_adjustment);
-  return Wrap(kUrl, Message(6, std::move(content).Take()));
-}
-
-// encodings_v2_1.proto: PageLayout with a FullZipLayout.
-
-std::string FullZip(const PlainType& type, int64_t rows, bool nulls) {
-  constexpr uint64_t kAllValid = 1;
-  constexpr uint64_t kNullable = 3;
-  WireWriter flat;
-  flat.Uint64(1, static_cast<uint64_t>(type.variable() ? type.offset_bytes * 8 : type.item_bits));
-  const std::string flat_values = Message(1, std::move(flat).Take());
-  WireWriter layout;
-  if (nulls) layout.Uint64(2, 1);
-  if (type.variable()) {
-    layout.Uint64(4, static_cast<uint64_t>(type.offset_bytes * 8));
-  } else {
-    layout.Uint64(3, static_cast<uint64_t>(type.value_bytes() * 8));
-  }
-  layout.Uint64(5, static_cast<uint64_t>(rows));
-  layout.Uint64(6, static_cast<uint64_t>(rows));
-  if (type.variable()) {
-    layout.Bytes(7, Message(2, Message(1, flat_values)));
-  } else {
-    WireWriter list;
-    list.Uint64(1, static_cast<uint64_t>(type.list_size));
-    list.Bytes(2, flat_values);
-    layout.Bytes(7, Message(11, std::move(list).Take()));
-  }
-  const std::array<uint64_t, 1> layers = {nulls ? kNullable : kAllValid};
-  layout.PackedUint64s(8, layers);
-  return Wrap("/lance.encodings21.PageLayout", Message(3, std::move(layout).Take()));
 }
 
 template <typename Integer>
@@ -255,8 +182,8 @@ PlainPage MakePlainPage(const PlainType& type, LanceVersion version, std::span<c
   } else {
     AddZipped(type, arrays, nulls > 0, page, builder);
   }
-  page.encoding =
-      version == LanceVersion::k2_0 ? ArrayEncoding(type, null_adjustment) : FullZip(type, page.rows, nulls > 0);
+  page.encoding = version == LanceVersion::k2_0 ? PlainEncoding20(type, null_adjustment)
+                                                : PlainEncoding21(type, page.rows, nulls > 0);
   return page;
 }
 

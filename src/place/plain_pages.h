@@ -14,20 +14,10 @@
 
 #include "assemble/column_metadata.h"
 #include "assemble/lance_file.h"
+#include "assemble/plain_encoding.h"
 #include "model/arrow_c_data.h"
 
 namespace leman {
-
-/// A type whose values can be written as they are.
-struct PlainType {
-  int64_t offset_bytes = 0;  ///< Binary or text: 4 or 8. 0: a fixed-size list of numbers.
-  int64_t list_size = 0;
-  int64_t item_bits = 0;
-
-  [[nodiscard]] bool variable() const { return offset_bytes > 0; }
-  /// Of a fixed-size list.
-  [[nodiscard]] int64_t value_bytes() const { return list_size * item_bits / 8; }
-};
 
 /// The plain type of arrays of `schema`, if it is one.
 std::optional<PlainType> PlainTypeOf(const ArrowSchema& schema);

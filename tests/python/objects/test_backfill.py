@@ -77,16 +77,22 @@ def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(db, optio
         assert y == random.Random(x).randbytes(512 << 10)
 
 
-def test_blobs_lie_beside_the_data_file(db, options) -> None:
+@pytest.mark.parametrize(("version", "checkpoint_size"), [("2.0", 8), ("2.1", 8), ("2.2", 8), ("2.2", 100)])
+def test_blobs_are_joined_inside_the_store(db, options, version: str, checkpoint_size: int) -> None:
     @leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"})
-    def payload(x: int) -> bytes:
-        return random.Random(x).randbytes(100 if x % 3 else 300_000)
+    def payload(x: int) -> bytes | None:
+        sizes = [100, 1_000_000, 0, None]
+        return None if sizes[x % 4] is None else random.Random(x).randbytes(sizes[x % 4])
 
-    table = db.create_table("blobs", pa.table({"x": pa.array(range(12), pa.int64())}), data_storage_version="2.2")
+    table = db.create_table("blobs", pa.table({"x": pa.array(range(48), pa.int64())}), data_storage_version=version)
     table.add_columns({"b": payload})
-    table.backfill("b", concurrency=1, checkpoint_size=5)
-    found = lance.dataset(table.uri, storage_options=options).take_blobs("b", indices=list(range(12)))
-    assert [blob.read() for blob in found] == [payload(x) for x in range(12)]
+    result = table.backfill("b", concurrency=2, checkpoint_size=checkpoint_size)
+    assert result.metrics["bytes_copied"] > 12_000_000
+    assert result.metrics["bytes_reencoded"] < 10_000
+    dataset = lance.dataset(table.uri, storage_options=options)
+    addresses = dataset.to_table(columns=[], with_row_address=True)["_rowaddr"].to_pylist()
+    found = dataset.take_blobs("b", addresses=addresses)
+    assert [blob if blob is None else blob.read() for blob in found] == [payload(x) for x in range(48)]
 
 
 def test_skipped_rows_are_recorded_and_found(db) -> None:
