@@ -14,7 +14,7 @@ demo: ## Build Leman and run its main job on real texts and pictures
 test: ## Everything: C++ unit tests, Python tests, crash tests
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
-	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest
+	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 3 --dist loadgroup
 
 test-cluster: ## The long tests on a Ray cluster of several nodes on this machine (about 5 minutes)
 	@tools/bootstrap cluster

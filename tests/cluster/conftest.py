@@ -18,11 +18,14 @@ from ray_nodes import RayNodes, cluster_python
 FULL = "full"
 
 
+@pytest.hookimpl(tryfirst=True)  # Before pytest-xdist looks at the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what cannot run, and say how many; the long ones run by ``make test-cluster``."""
     import os
 
     here = [item for item in items if Path(item.fspath).is_relative_to(Path(__file__).parent)]
+    for item in here:
+        item.add_marker(pytest.mark.xdist_group("cluster"))  # One of several pytest processes has the cluster.
     if cluster_python() is None:
         for item in here:
             item.add_marker(pytest.mark.skip(reason="Ray is not installed; 'tools/bootstrap cluster' does that"))

@@ -18,6 +18,7 @@ import leman
 from leman.native_project import cmake_folder
 
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.xdist_group("cpp_api")
 
 
 def run(program: Path, *arguments: str, environment: dict[str, str], timeout_s: float = 300) -> str:
