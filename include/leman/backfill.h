@@ -75,6 +75,8 @@ struct Sql {
 
 /// How a job goes on.
 struct Progress {
+  std::string job_id;
+  std::string column;             ///< Which it fills; of those that one function fills together "a, b".
   std::string phase;              ///< "planning", "computing", "assembling", …
   int64_t rows_total = 0;         ///< Rows that the job is about.
   int64_t rows_computed = 0;      ///< Rows that this run has computed.
@@ -148,6 +150,7 @@ using JobId = std::string;
 /// How a backfill ended; it converts to its job's id.
 struct BackfillResult {
   JobId job_id;
+  std::string column;               ///< Which it filled; of those that one function fills together "a, b".
   int64_t rows_total = 0;           ///< Rows that the job was about.
   int64_t rows_computed = 0;        ///< Rows that it computed.
   int64_t rows_skipped = 0;         ///< Rows that it left null because of an error.

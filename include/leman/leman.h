@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,6 +84,29 @@ struct ScanOptions {
 struct JobsOptions {
   std::optional<std::string> table_name;  ///< Only jobs of this table.
   std::optional<std::string> status;      ///< Only PENDING, RUNNING, DONE, FAILED or CANCELLED ones.
+};
+
+/// Which rows that jobs skipped to list.
+struct ErrorsOptions {
+  std::optional<std::string> job_id;       ///< Only those of this job.
+  std::optional<std::string> column_name;  ///< Only those of this column.
+  std::optional<std::string> error_type;   ///< Only those of this error: "NativeFunctionError", "WorkerCrashError", …
+};
+
+/// A row that a job left null, because its function failed on it and `on_error` said to skip it.
+struct RowError {
+  JobId job_id;
+  std::string column_name;
+  std::string udf_name;
+  std::string udf_version;
+  int64_t fragment_id = 0;
+  int64_t row = 0;           ///< Physical row of the fragment.
+  uint64_t row_address = 0;  ///< Both, as Lance's `_rowaddr`.
+  std::string error_type;    ///< Name of the exception.
+  std::string error_message;
+  std::string traceback;  ///< Of Python functions.
+  int64_t attempts = 0;   ///< How often the function was called on the row.
+  std::string timestamp;  ///< When, UTC, as ISO 8601.
 };
 
 /// A backfill, as its record tells.
@@ -170,6 +194,13 @@ class LEMAN_API Table {
   /// Adds a column and computes it at once.
   [[nodiscard]] Status AddColumn(const std::string& name, const Sql& sql) const;
 
+  /// Adds a column for each field of the function's results, which are structs. They are filled, altered and dropped
+  /// together: a Backfill of one fills them all.
+  /// @param udf The function.
+  /// @param prefix Put before the name of each field to make the column's.
+  /// @return The names of the columns. TypeError where results are no structs, else as of AddColumn.
+  [[nodiscard]] Result<std::vector<std::string>> AddColumns(const NativeUdf& udf, const std::string& prefix = "") const;
+
   /// Gives a column another function; the next backfill computes every row with it.
   [[nodiscard]] Status AlterColumn(const std::string& name, const NativeUdf& udf) const;
 
@@ -180,6 +211,22 @@ class LEMAN_API Table {
   /// was interrupted resumes when it is called again.
   /// @return The job's id and how it ended; an error of an argument before any work.
   Result<BackfillResult> Backfill(const std::string& column, const BackfillOptions& options = {}) const;
+
+  /// Fills several columns, one job after the other, each after those that its function reads; inputs that they share
+  /// are read once. Every argument is checked before the first job starts.
+  /// @param options For all jobs; `udf`, `input_columns`, `job_id` and `read_version` are for one column only.
+  /// @return How each job ended, in the order in which they ran; or the error of the first that did not end well: what
+  ///         those before it filled stays filled.
+  Result<std::vector<BackfillResult>> Backfill(const std::vector<std::string>& columns,
+                                               const BackfillOptions& options = {}) const;
+  /// The same, of `{"a", "b"}`.
+  Result<std::vector<BackfillResult>> Backfill(std::initializer_list<std::string> columns,
+                                               const BackfillOptions& options = {}) const {
+    return Backfill(std::vector<std::string>(columns), options);
+  }
+
+  /// The rows that jobs skipped because the function failed on them.
+  [[nodiscard]] Result<std::vector<RowError>> Errors(const ErrorsOptions& options = {}) const;
 
   /// What a backfill would do now, without running it.
   [[nodiscard]] Result<BackfillPlan> PlanBackfill(const std::string& column, const BackfillOptions& options = {}) const;

@@ -140,17 +140,19 @@ nb::object CallNativeFunction(const std::string& path, const std::string& name, 
 
 Result<std::unique_ptr<Udf>> NativeStates::MakeUdf(const nb::object& session, const ArrowSchema& inputs,
                                                    OwnedSchema output) {
-  std::shared_ptr<const NativeState> state = shared_;
+  const nb::object function = session.attr("native_function")();
+  const auto path = nb::cast<std::string>(function[0]);
+  const auto name = nb::cast<std::string>(function[1]);
+  const auto parameters = nb::cast<std::string>(function[2]);
+  const Key key(path, name, parameters, nb::cast<std::string>(session.attr("input_schema").attr("to_string")()));
+  const auto shared = shared_.find(key);
+  std::shared_ptr<const NativeState> state = shared == shared_.end() ? nullptr : shared->second;
   if (state == nullptr) {
-    const nb::object function = session.attr("native_function")();
-    const auto path = nb::cast<std::string>(function[0]);
-    const auto name = nb::cast<std::string>(function[1]);
-    const auto parameters = nb::cast<std::string>(function[2]);
     const nb::gil_scoped_release no_gil;  // A model may take long to load.
     LEMAN_ASSIGN_OR_RETURN(auto library, NativeLibrary::Open(path));
     LEMAN_ASSIGN_OR_RETURN(state, NativeState::Make(std::move(library), name, parameters, inputs));
   }
-  if (state->is_shared()) shared_ = state;
+  if (state->is_shared()) shared_[key] = state;
   std::unique_ptr<NativeRowPolicy> policy;
   if (nb::object of_session = session.attr("row_policy")(); nb::cast<bool>(of_session.attr("decides"))) {
     policy = std::make_unique<PythonRowPolicy>(std::move(of_session));

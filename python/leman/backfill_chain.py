@@ -25,7 +25,9 @@ _SHARING_KINDS = ("scalar", "array", "native")
 _NEEDS = ("num_cpus", "memory_bytes", "resources", "label_selector")
 
 
-def backfill_several(table: Table, columns: Sequence[object], arguments: dict[str, Any]) -> list[BackfillResult]:
+def backfill_several(
+    table: Table, columns: Sequence[object], arguments: dict[str, Any], cancel: CancelToken | None = None
+) -> list[BackfillResult]:
     """Run a job for each of ``columns`` (for those that one function fills, one job); see ``Table.backfill``.
 
     Every argument of every job is checked before the first job starts.
@@ -38,6 +40,8 @@ def backfill_several(table: Table, columns: Sequence[object], arguments: dict[st
         ``col_name`` as the caller gave it.
     arguments : dict
         The other arguments of ``Table.backfill``.
+    cancel : CancelToken, optional
+        Stops the job that runs, and those after it.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def backfill_several(table: Table, columns: Sequence[object], arguments: dict[st
         riders = {rider.spec.columns: rider for rider in _riders(request, later)}
         rode.update({name: riders[c] for name in order for c in riders if name in c})
         spec = dataclasses.replace(request.spec, riders=tuple(riders.values()))
-        result = backfill_job.run(dataclasses.replace(request, spec=spec), make_sink(progress), CancelToken())
+        result = backfill_job.run(dataclasses.replace(request, spec=spec), make_sink(progress), cancel or CancelToken())
         if column in rode:
             # What the job found is what another one has just computed for it.
             alongside = max(0, int(result.metrics["rows_resumed"]) - rode[column].rows_resumed)

@@ -18,6 +18,8 @@ class BackfillResult(str):
     ----------
     job_id : str
         The job's id, the string itself.
+    column : str
+        The column that it filled; of those that one function fills together ``"a, b"``.
     status : str
         ``DONE``.
     rows_total, rows_computed, rows_skipped : int
@@ -33,6 +35,7 @@ class BackfillResult(str):
     """
 
     job_id: str
+    column: str
     status: str
     rows_total: int
     rows_computed: int
@@ -47,6 +50,7 @@ class BackfillResult(str):
         """Make a result of what ``job_runner.run_backfill`` returned."""
         self = super().__new__(cls, str(result["job_id"]))
         self.job_id = str(result["job_id"])
+        self.column = str(result["column"])
         self.status = str(result["status"])
         for name in ("rows_total", "rows_computed", "rows_skipped", "fragments_total", "fragments_committed"):
             setattr(self, name, int(result.get(name) or 0))

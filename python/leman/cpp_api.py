@@ -106,6 +106,26 @@ def backfill(
     return run(backfill_arguments.prepare(filled, column, given), make_sink(progress), cancel)
 
 
+def backfill_several(
+    filled: Table, columns: list[str], arguments: Mapping[str, Any], progress: object, cancel: CancelToken
+) -> list[BackfillResult]:
+    """Fill several columns, each after those that its function reads."""
+    from . import backfill_chain
+    from .table import _backfill_defaults
+
+    given = {**_backfill_defaults(), **arguments, "progress": progress}
+    return backfill_chain.backfill_several(filled, columns, given, cancel)
+
+
+def add_columns(changed: Table, function: NativeFunction, prefix: str) -> list[str]:
+    """Add a column for each field of a function's result; return their names."""
+    from .unpacked_function import UnpackedUDF
+
+    unpacked = UnpackedUDF(function, prefix=prefix)
+    changed.add_columns(unpacked)
+    return unpacked.columns()
+
+
 def plan(filled: Table, column: str, arguments: Mapping[str, Any]) -> Plan:
     """Return what a backfill would do."""
     planned: Plan = filled.plan_backfill(column, **arguments)

@@ -247,7 +247,7 @@ def run_backfill(
     with _Sigterm(host), executors.used_workers(executor, spec) as workers:
         host.workers = workers
         result: dict[str, Any] = _engine.run_backfill(request, host, workers.control_fd, workers.remote)
-    result["job_id"] = spec.job_id
+    result["job_id"], result["column"] = spec.job_id, spec.column
     if result["status"] == "DONE":
         if spec.only_rows is not None:
             from .row_errors import clear_errors

@@ -54,10 +54,17 @@ class Database {
   [[nodiscard]] virtual Result<int64_t> CountRows(const TableName& table, const std::optional<std::string>& filter) = 0;
   [[nodiscard]] virtual Status AddColumn(const TableName& table, const std::string& column, const NativeUdf& udf) = 0;
   [[nodiscard]] virtual Status AddColumn(const TableName& table, const std::string& column, const Sql& sql) = 0;
+  [[nodiscard]] virtual Result<std::vector<std::string>> AddColumns(const TableName& table, const NativeUdf& udf,
+                                                                    const std::string& prefix) = 0;
   [[nodiscard]] virtual Status AlterColumn(const TableName& table, const std::string& column, const NativeUdf& udf) = 0;
   [[nodiscard]] virtual Status DropColumns(const TableName& table, const std::vector<std::string>& columns) = 0;
   [[nodiscard]] virtual Result<BackfillResult> Backfill(const TableName& table, const std::string& column,
                                                         const BackfillOptions& options, JobWatch& watch) = 0;
+  [[nodiscard]] virtual Result<std::vector<BackfillResult>> Backfill(const TableName& table,
+                                                                     const std::vector<std::string>& columns,
+                                                                     const BackfillOptions& options,
+                                                                     JobWatch& watch) = 0;
+  [[nodiscard]] virtual Result<std::vector<RowError>> Errors(const TableName& table, const ErrorsOptions& options) = 0;
   [[nodiscard]] virtual Result<BackfillPlan> PlanBackfill(const TableName& table, const std::string& column,
                                                           const BackfillOptions& options) = 0;
   [[nodiscard]] virtual Status Scan(const TableName& table, const ScanOptions& options, ArrowArrayStream* out) = 0;
@@ -78,7 +85,7 @@ struct StartRequest {
 };
 
 /// Changes with anything in this file.
-constexpr uint32_t kHostInterface = 1;
+constexpr uint32_t kHostInterface = 2;
 
 /// What the extension module offers.
 struct HostEntry {

@@ -54,6 +54,10 @@ Status Table::AddColumn(const std::string& name, const Sql& sql) const {
   return api::HostCall([&] { return impl_->database->AddColumn(impl_->place.name, name, sql); });
 }
 
+Result<std::vector<std::string>> Table::AddColumns(const NativeUdf& udf, const std::string& prefix) const {
+  return api::HostCall([&] { return impl_->database->AddColumns(impl_->place.name, udf, prefix); });
+}
+
 Status Table::AlterColumn(const std::string& name, const NativeUdf& udf) const {
   return api::HostCall([&] { return impl_->database->AlterColumn(impl_->place.name, name, udf); });
 }
@@ -68,6 +72,19 @@ Result<BackfillResult> Table::Backfill(const std::string& column, const Backfill
       api::HostCall([&] { return impl_->database->Backfill(impl_->place.name, column, options, watch); });
   watch.Rethrow();
   return ended;
+}
+
+Result<std::vector<BackfillResult>> Table::Backfill(const std::vector<std::string>& columns,
+                                                    const BackfillOptions& options) const {
+  CallersWatch watch(options);
+  Result<std::vector<BackfillResult>> ended =
+      api::HostCall([&] { return impl_->database->Backfill(impl_->place.name, columns, options, watch); });
+  watch.Rethrow();
+  return ended;
+}
+
+Result<std::vector<RowError>> Table::Errors(const ErrorsOptions& options) const {
+  return api::HostCall([&] { return impl_->database->Errors(impl_->place.name, options); });
 }
 
 Result<BackfillPlan> Table::PlanBackfill(const std::string& column, const BackfillOptions& options) const {

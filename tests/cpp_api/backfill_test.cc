@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <stdexcept>
@@ -87,6 +88,87 @@ TEST_F(BackfillTest, AFailingRowFailsTheJobUnlessItsPolicySaysOtherwise) {
   options.udf = fails;
   EXPECT_EQ(numbers.Backfill("y", options)->rows_skipped, 50);
   EXPECT_EQ(Read<int64_t>(numbers, "y").size(), 50U);
+}
+
+TEST_F(BackfillTest, RowsThatWereSkippedAreTold) {
+  const leman::Table numbers = Numbers(100);
+  leman::NativeUdf skips = Function("odd_fails");
+  skips.on_error = {leman::OnError::Skip()};
+  numbers.AddColumn("y", skips).value();
+  EXPECT_TRUE(numbers.Errors()->empty());
+  const leman::BackfillResult ended = numbers.Backfill("y", TwoWorkers()).value();
+  EXPECT_EQ(ended.rows_skipped, 50);
+  const std::vector<leman::RowError> errors = numbers.Errors().value();
+  ASSERT_EQ(errors.size(), 50U);
+  EXPECT_EQ(errors.front().column_name, "y");
+  EXPECT_EQ(errors.front().job_id, ended.job_id);
+  EXPECT_EQ(errors.front().udf_name, "odd_fails");
+  EXPECT_EQ(errors.front().error_message, "x is odd: " + std::to_string(errors.front().row));
+  EXPECT_EQ(errors.front().row % 2, 1);
+  leman::ErrorsOptions others;
+  others.column_name = "x";
+  EXPECT_TRUE(numbers.Errors(others)->empty());
+  others = {};
+  others.error_type = errors.front().error_type;
+  others.job_id = ended.job_id;
+  EXPECT_EQ(numbers.Errors(others)->size(), 50U);
+  others.job_id = "a/b";
+  EXPECT_EQ(numbers.Errors(others).error().type, "ValueError");
+}
+
+TEST_F(BackfillTest, SeveralColumnsAreFilledInTheOrderInWhichTheyNeedEachOther) {
+  const leman::Table numbers = Numbers(1500);
+  leman::NativeUdf of_y = Function("thrice");
+  numbers.AddColumn("y", Function("twice")).value();
+  of_y.input_columns = {"y"};
+  numbers.AddColumn("z", of_y).value();
+  numbers.AddColumn("w", Function("thrice")).value();
+  leman::BackfillOptions options = TwoWorkers();
+  std::vector<std::string> told;
+  options.progress = [&](const leman::Progress& progress) {
+    EXPECT_FALSE(progress.job_id.empty());
+    if (told.empty() || told.back() != progress.column) told.push_back(progress.column);
+  };
+  const std::vector<leman::BackfillResult> ended = numbers.Backfill({"z", "w", "y"}, options).value();
+  ASSERT_EQ(ended.size(), 3U);
+  std::vector<std::string> order;
+  for (const leman::BackfillResult& result : ended) {
+    order.push_back(result.column);
+    EXPECT_EQ(result.rows_computed, 1500);
+  }
+  EXPECT_LT(std::find(order.begin(), order.end(), "y"), std::find(order.begin(), order.end(), "z"));
+  EXPECT_EQ(told, order);
+  EXPECT_EQ(Read<int64_t>(numbers, "z"), Multiples(6, 1500));
+  EXPECT_EQ(Read<int64_t>(numbers, "w"), Multiples(3, 1500));
+  EXPECT_EQ(numbers.Backfill({"w", "y"}).value().front().rows_computed, 0);
+}
+
+TEST_F(BackfillTest, SeveralColumnsStopTogether) {
+  const leman::Table numbers = Numbers(1000);
+  numbers.AddColumn("y", Function("odd_fails")).value();
+  numbers.AddColumn("z", Function("twice")).value();
+  EXPECT_EQ(numbers.Backfill({"y", "z"}, TwoWorkers()).error().kind, leman::ErrorKind::kFunctionFailed);
+  EXPECT_EQ(numbers.Backfill({"z", "missing"}).error().type, "ColumnNotFoundError");
+  EXPECT_EQ(numbers.Backfill(std::vector<std::string>{}).error().type, "ValueError");
+  leman::BackfillOptions named = TwoWorkers();
+  named.job_id = "one";
+  EXPECT_EQ(numbers.Backfill({"y", "z"}, named).error().type, "ValueError");
+  leman::BackfillOptions cancelled = TwoWorkers();
+  cancelled.cancel.Cancel();
+  EXPECT_EQ(numbers.Backfill({"z"}, cancelled).error().kind, leman::ErrorKind::kCancelled);
+}
+
+TEST_F(BackfillTest, AFunctionOfSeveralColumnsFillsThemTogether) {
+  const leman::Table numbers = Numbers(100);
+  const std::vector<std::string> names = numbers.AddColumns(Function("half_and_rest"), "x_").value();
+  EXPECT_EQ(names, (std::vector<std::string>{"x_half", "x_rest"}));
+  const leman::BackfillResult ended = numbers.Backfill("x_rest", TwoWorkers()).value();
+  EXPECT_EQ(ended.column, "x_half, x_rest");
+  EXPECT_EQ(ended.rows_computed, 100);
+  EXPECT_EQ(numbers.CountRows("x_half = x / 2 AND x_rest = (x % 2 = 1)").value(), 100);
+  EXPECT_EQ(numbers.AddColumns(Function("twice")).error().type, "TypeError");
+  numbers.DropColumns({"x_half"}).value();
+  EXPECT_EQ(numbers.CountRows("x_rest").error().type, "ColumnNotFoundError");
 }
 
 TEST_F(BackfillTest, ProgressIsToldAndTheGilIsFreeMeanwhile) {

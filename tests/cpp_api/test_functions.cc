@@ -17,6 +17,10 @@ LEMAN_UDF(seven_crashes, [](int64_t x) -> int64_t {
   if (x == 7) std::abort();
   return x;
 });
+LEMAN_UDF(half_and_rest, [](int64_t x) {
+  using leman::udf::Field;
+  return std::tuple<Field<"half", int64_t>, Field<"rest", bool>>(x / 2, x % 2 == 1);
+});
 /// 1 where the program of the worker is a Python, -x else.
 LEMAN_UDF(is_in_python, [](int64_t x) -> int64_t {
   char path[4096];

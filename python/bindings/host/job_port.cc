@@ -15,8 +15,15 @@ void Read(const nb::dict& snapshot, const char* name, T& value) {
 
 }  // namespace
 
+void JobPort::Start(const nb::dict& job) {
+  Read(job, "job_id", job_id_);
+  Read(job, "column", column_);
+}
+
 void JobPort::Update(const nb::dict& snapshot) const {
   Progress progress;
+  progress.job_id = job_id_;
+  progress.column = column_;
   Read(snapshot, "phase", progress.phase);
   Read(snapshot, "rows_total", progress.rows_total);
   Read(snapshot, "rows_computed", progress.rows_computed);
@@ -35,7 +42,7 @@ void JobPort::Update(const nb::dict& snapshot) const {
 
 void BindJobPort(nb::module_& module) {
   nb::class_<JobPort>(module, "JobPort")
-      .def("start", [](const JobPort&, const nb::handle&) {})
+      .def("start", &JobPort::Start)
       .def("update", &JobPort::Update)
       .def("finish", [](const JobPort&, const nb::handle&) {})
       .def_prop_ro("cancelled", &JobPort::cancelled);

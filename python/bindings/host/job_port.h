@@ -3,6 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <string>
+
 #include "api/host.h"
 
 namespace leman::host {
@@ -12,12 +14,16 @@ class JobPort {
  public:
   explicit JobPort(api::JobWatch& watch) : watch_(watch) {}
 
+  /// `job`: what the job is, before the first snapshot.
+  void Start(const nanobind::dict& job);
   /// `snapshot`: python/leman/progress.py, ProgressSink. Gives up the GIL while the caller's callback runs.
   void Update(const nanobind::dict& snapshot) const;
   [[nodiscard]] bool cancelled() const { return watch_.cancelled(); }
 
  private:
   api::JobWatch& watch_;
+  std::string job_id_;
+  std::string column_;
 };
 
 void BindJobPort(nanobind::module_& module);

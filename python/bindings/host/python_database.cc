@@ -40,6 +40,37 @@ Job JobFrom(const nb::handle& fields) {
   return job;
 }
 
+BackfillResult ResultFrom(const nb::handle& ended) {
+  BackfillResult result;
+  result.job_id = Field<std::string>(ended, "job_id");
+  result.column = Field<std::string>(ended, "column");
+  result.rows_total = Field<int64_t>(ended, "rows_total");
+  result.rows_computed = Field<int64_t>(ended, "rows_computed");
+  result.rows_skipped = Field<int64_t>(ended, "rows_skipped");
+  result.fragments_total = Field<int64_t>(ended, "fragments_total");
+  result.fragments_committed = Field<int64_t>(ended, "fragments_committed");
+  result.version = Field<std::optional<int64_t>>(ended, "version");
+  result.duration_s = Field<double>(ended, "duration_s");
+  return result;
+}
+
+RowError RowErrorFrom(const nb::handle& found) {
+  RowError error;
+  error.job_id = Field<std::string>(found, "job_id");
+  error.column_name = Field<std::string>(found, "column_name");
+  error.udf_name = Field<std::string>(found, "udf_name");
+  error.udf_version = Field<std::string>(found, "udf_version");
+  error.fragment_id = Field<int64_t>(found, "fragment_id");
+  error.row = Field<int64_t>(found, "row");
+  error.row_address = Field<uint64_t>(found, "row_address");
+  error.error_type = Field<std::string>(found, "error_type");
+  error.error_message = Field<std::string>(found, "error_message");
+  error.traceback = Field<std::string>(found, "traceback");
+  error.attempts = Field<int64_t>(found, "attempts");
+  error.timestamp = Field<std::string>(found, "timestamp");
+  return error;
+}
+
 api::TablePlace PlaceOf(const api::TableName& name, const nb::handle& table) {
   return {name, Field<std::string>(table, "uri")};
 }
@@ -120,6 +151,13 @@ Status PythonDatabase::AddColumn(const api::TableName& table, const std::string&
   });
 }
 
+Result<std::vector<std::string>> PythonDatabase::AddColumns(const api::TableName& table, const NativeUdf& udf,
+                                                            const std::string& prefix) {
+  return WithPython([&] {
+    return nb::cast<std::vector<std::string>>(door_.get().attr("add_columns")(Opened(table), FunctionOf(udf), prefix));
+  });
+}
+
 Status PythonDatabase::AlterColumn(const api::TableName& table, const std::string& column, const NativeUdf& udf) {
   return WithPython([&] {
     nb::dict alteration;
@@ -139,16 +177,33 @@ Result<BackfillResult> PythonDatabase::Backfill(const api::TableName& table, con
     const nb::object port = nb::cast(JobPort(watch));
     const nb::object sink = watch.wants_progress() ? port : nb::object(nb::cast(options.show_progress));
     const nb::object ended = door_.get().attr("backfill")(Opened(table), column, ArgumentsOf(options), sink, port);
-    BackfillResult result;
-    result.job_id = Field<std::string>(ended, "job_id");
-    result.rows_total = Field<int64_t>(ended, "rows_total");
-    result.rows_computed = Field<int64_t>(ended, "rows_computed");
-    result.rows_skipped = Field<int64_t>(ended, "rows_skipped");
-    result.fragments_total = Field<int64_t>(ended, "fragments_total");
-    result.fragments_committed = Field<int64_t>(ended, "fragments_committed");
-    result.version = Field<std::optional<int64_t>>(ended, "version");
-    result.duration_s = Field<double>(ended, "duration_s");
-    return result;
+    return ResultFrom(ended);
+  });
+}
+
+Result<std::vector<BackfillResult>> PythonDatabase::Backfill(const api::TableName& table,
+                                                             const std::vector<std::string>& columns,
+                                                             const BackfillOptions& options, api::JobWatch& watch) {
+  return WithPython([&] {
+    const nb::object port = nb::cast(JobPort(watch));
+    const nb::object sink = watch.wants_progress() ? port : nb::object(nb::cast(options.show_progress));
+    std::vector<BackfillResult> results;
+    const nb::object ended =
+        door_.get().attr("backfill_several")(Opened(table), columns, ArgumentsOf(options), sink, port);
+    for (const nb::handle result : ended) results.push_back(ResultFrom(result));
+    return results;
+  });
+}
+
+Result<std::vector<RowError>> PythonDatabase::Errors(const api::TableName& table, const ErrorsOptions& options) {
+  return WithPython([&] {
+    std::vector<RowError> errors;
+    for (const nb::handle found :
+         Opened(table).attr("get_errors")(nb::arg("job_id") = options.job_id,
+         nb::arg("column_name") = options.column_name, nb::arg("error_type") = options.error_type)) {
+      errors.push_back(RowErrorFrom(found));
+    }
+    return errors;
   });
 }
 

@@ -30,10 +30,15 @@ class PythonDatabase final : public api::Database {
   Result<int64_t> CountRows(const api::TableName& table, const std::optional<std::string>& filter) override;
   Status AddColumn(const api::TableName& table, const std::string& column, const NativeUdf& udf) override;
   Status AddColumn(const api::TableName& table, const std::string& column, const Sql& sql) override;
+  Result<std::vector<std::string>> AddColumns(const api::TableName& table, const NativeUdf& udf,
+                                              const std::string& prefix) override;
   Status AlterColumn(const api::TableName& table, const std::string& column, const NativeUdf& udf) override;
   Status DropColumns(const api::TableName& table, const std::vector<std::string>& columns) override;
   Result<BackfillResult> Backfill(const api::TableName& table, const std::string& column,
                                   const BackfillOptions& options, api::JobWatch& watch) override;
+  Result<std::vector<BackfillResult>> Backfill(const api::TableName& table, const std::vector<std::string>& columns,
+                                               const BackfillOptions& options, api::JobWatch& watch) override;
+  Result<std::vector<RowError>> Errors(const api::TableName& table, const ErrorsOptions& options) override;
   Result<BackfillPlan> PlanBackfill(const api::TableName& table, const std::string& column,
                                     const BackfillOptions& options) override;
   Status Scan(const api::TableName& table, const ScanOptions& options, ArrowArrayStream* out) override;

@@ -173,3 +173,24 @@ def test_a_function_that_crashes_is_a_worker_that_died(table: leman.Table, tmp_p
     table.add_columns({"y": leman.native_udf(build(source, tmp_path / "libcrash.so"), "crash")})
     with pytest.raises(leman.WorkerCrashError, match="row"):
         table.backfill("y", input_columns=["x"], concurrency=1, progress=False)
+
+
+def test_columns_of_one_pass_have_a_function_each(tmp_path: Path, sample_library: Path) -> None:
+    data = {"x": [float(i) for i in range(300)], "text": [f"{i} words" for i in range(300)]}
+    table = leman.connect(tmp_path / "db").create_table("t", data)
+    functions = {
+        "thrice": leman.native_udf(sample_library, "scale", by=3),
+        "twice": leman.native_udf(sample_library, "scale", by=2),
+        "root": leman.native_udf(sample_library, "root"),
+        "or_zero": leman.native_udf(sample_library, "or_zero"),
+        "chars": leman.builtin_udf("char_count", input_columns=["text"]),
+        "words": leman.builtin_udf("word_count", input_columns=["text"]),
+    }
+    table.add_columns(functions)
+    results = table.backfill(list(functions), concurrency=1, progress=False)
+    assert {result.column: result.rows_computed for result in results} == dict.fromkeys(functions, 300)
+    assert sum("rows_computed_alongside" in result.metrics for result in results) == 4
+    found = table.to_arrow()
+    for name, function in functions.items():
+        values = data["text" if name in ("chars", "words") else "x"]
+        assert found[name].to_pylist() == function.call_batch([pa.array(values)]).to_pylist(), name
