@@ -50,7 +50,7 @@ class BackfillResult(str):
         """Make a result of what ``job_runner.run_backfill`` returned."""
         self = super().__new__(cls, str(result["job_id"]))
         self.job_id = str(result["job_id"])
-        self.column = str(result["column"])
+        self.column = str(result.get("column") or "")
         self.status = str(result["status"])
         for name in ("rows_total", "rows_computed", "rows_skipped", "fragments_total", "fragments_committed"):
             setattr(self, name, int(result.get(name) or 0))
