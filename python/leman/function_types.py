@@ -58,11 +58,11 @@ _INTEGERS = frozenset(("int8", "int16", "int32", "int64", "uint8", "uint16", "ui
 _FLOATS = frozenset(("float16", "float32", "float64"))
 # What cannot become an output type by itself, and what to write instead.
 _ADVICE = {
-    "decimal": "data_type=pa.decimal128(precision, scale)",
-    "ndarray": "data_type=pa.list_(pa.float32(), 384) (item type, length) or pa.list_(pa.float32())",
-    "mapping": 'data_type=pa.struct([("label", pa.string()), ("score", pa.float32())])',
-    "list": "data_type=pa.list_(pa.string()), or annotate the items: list[str]",
-    "null": "data_type=pa.int64() (or whatever type the column has)",
+    "decimal": "data_type=pa.decimal128(precision, scale))",
+    "ndarray": "data_type=pa.list_(pa.float32(), 384)), item type and length, or data_type=pa.list_(pa.float32())",
+    "mapping": 'data_type=pa.struct([("label", pa.string()), ("score", pa.float32())]))',
+    "list": "data_type=pa.list_(pa.string())), or annotate the items: list[str]",
+    "null": "data_type=pa.int64()), or whatever type the column has",
 }
 
 
@@ -90,14 +90,14 @@ class AnnotatedType:
 
     @property
     def advice(self) -> str:
-        """What to write where no Arrow type follows from the annotation."""
+        """What to write where no Arrow type follows from the annotation: what comes after ``@leman.udf(``."""
         deepest = self
         while deepest.item is not None:
             deepest = deepest.item
         if deepest.name in ("struct", "columns"):
             open_fields = [name for name, field in deepest.fields if not field.can_be_output]
-            return f'data_type=pa.struct([("{open_fields[0] if open_fields else "label"}", pa.string()), …])'
-        return _ADVICE.get(deepest.name, "data_type=pa.float32() (the type of one value of the column)")
+            return f'data_type=pa.struct([("{open_fields[0] if open_fields else "label"}", pa.string()), …]))'
+        return _ADVICE.get(deepest.name, "data_type=pa.float32()), with the type of one value of the column")
 
 
 def annotation_text(annotation: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
@@ -52,6 +53,7 @@ class Table:
         self.uri = uri
         self.files = TableFiles(uri, connection.storage_options)
         self._pinned = version
+        self._lock = threading.Lock()
         self._dataset: lance.LanceDataset | None = None
         self._lancedb_table: lancedb.table.Table | None = None
 
@@ -78,19 +80,26 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """The table's columns; what a function column says of itself is in its field's metadata."""
-        return self._current().schema
+        with self._lock:
+            return self._newest().schema
 
     @property
     def version(self) -> int:
         """The table's version: the latest, or the one that it was opened at."""
-        return int(self._current().version)
+        with self._lock:
+            return int(self._newest().version)
 
     def to_lance(self) -> lance.LanceDataset:
         """Return the pylance dataset at this table's version: a handle of its own, which stays at that version."""
-        dataset = self._current()
-        return dataset.checkout_version(dataset.version)
+        return self._current()
 
     def _current(self) -> lance.LanceDataset:
+        """Return a handle that no other thread has: one that is moved to a version must not be in use meanwhile."""
+        with self._lock:
+            dataset = self._newest()
+            return dataset.checkout_version(dataset.version)
+
+    def _newest(self) -> lance.LanceDataset:
         import lance
 
         if self._dataset is None:

@@ -232,7 +232,7 @@ class UserFunction:
         if not returns.can_be_output:
             raise TypeError(
                 f"function {self.name!r}: no Arrow type follows from its return annotation {returns.text!r}; "
-                f"write @leman.udf({returns.advice})"
+                f"write @leman.udf({returns.advice}"
             )
 
     def _check_async(self, target: Callable[..., Any] | type) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,15 @@ def test_workers_are_prewarmed_when_a_table_is_opened_unless_told_otherwise(text
     texts.connection.prewarms = False
     texts.connection.open_table("texts")
     assert runner.prewarmed == before + 1
+
+
+def test_threads_may_share_a_table(database: leman.Connection) -> None:
+    table = database.create_table("t", {"a": range(100)})
+
+    def use(number: int) -> int:
+        table.add([{"a": number}]) if number % 8 == 0 else table.to_arrow()
+        return table.version + table.count_rows() + len(table.schema)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(list(threads.map(use, range(64)))) == 64
+    assert table.count_rows() == 108
