@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "leman/udf_abi.h"
+#include "leman/udf_memory.h"
 #include "leman/udf_values.h"
 
 #pragma GCC visibility push(hidden)
@@ -84,8 +85,8 @@ class Buffer {
 
   void Grow(size_t more) {
     constexpr size_t kLeast = 256;
-    const size_t room = std::max({size_ + more, room_ + room_ / 2, kLeast});
-    auto* grown = static_cast<uint8_t*>(std::realloc(bytes_.get(), room));
+    size_t room = std::max({size_ + more, room_ + room_ / 2, kLeast});
+    auto* const grown = static_cast<uint8_t*>(GrowMemory(bytes_.get(), size_, &room));
     if (grown == nullptr) throw std::bad_alloc();
     static_cast<void>(bytes_.release());
     bytes_.reset(grown);

@@ -276,5 +276,30 @@ TEST_F(NativeUdfTest, ABrokenResultIsAnErrorAndNoCrash) {
   EXPECT_NE(error_.message.find("returned 3 values for a batch of 2 rows"), std::string::npos);
 }
 
+TEST(NativeResultsTest, BytesStayWhileTheirMemoryGrows) {
+  udf::Buffer buffer;
+  std::vector<uint8_t> expected;
+  // Past 2 MiB, where pages are large, and past 32 MiB, where they are moved.
+  for (size_t piece = 1; expected.size() < (size_t{40} << 20); piece = piece * 3 / 2 + 1) {
+    const std::vector<uint8_t> bytes(piece, static_cast<uint8_t>(piece));
+    buffer.Append(bytes.data(), bytes.size());
+    expected.insert(expected.end(), bytes.begin(), bytes.end());
+    ASSERT_GE(buffer.size() + buffer.room(), expected.size());
+    ASSERT_TRUE(std::equal(expected.begin(), expected.end(), buffer.data(), buffer.data() + buffer.size()));
+  }
+}
+
+TEST(NativeResultsTest, MemoryIsAtMostAQuarterOfALargePageMoreThanAskedFor) {
+  for (const size_t asked : {size_t{1}, size_t{1} << 20, (size_t{3} << 19) - 1, size_t{3} << 19, size_t{2} << 20,
+                             (size_t{2} << 20) + 1, size_t{33} << 20}) {
+    size_t given = asked;
+    const std::unique_ptr<void, decltype(&std::free)> memory(udf::GrowMemory(nullptr, 0, &given), &std::free);
+    ASSERT_NE(memory, nullptr);
+    EXPECT_GE(given, asked);
+    EXPECT_LE(given, asked + (size_t{1} << 19));
+    std::memset(memory.get(), 1, given);
+  }
+}
+
 }  // namespace
 }  // namespace leman

@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "leman/udf_memory.h"
+
 namespace leman::python::scalar {
 
 /// malloc'ed bytes: freed by any thread, without the GIL.
@@ -30,21 +32,26 @@ class Buffer {
 
   /// At least `bytes` of room, growing to exactly that when it is the first call, and by half or more afterwards.
   void Reserve(int64_t bytes) {
-    if (bytes > capacity_) Resize(std::max({bytes, capacity_ + capacity_ / 2, kLeast}));
+    if (bytes > capacity_) Grow(std::max({bytes, capacity_ + capacity_ / 2, kLeast}));
   }
   /// Gives back what is beyond `bytes` where that is much.
   void Trim(int64_t bytes) {
-    if (capacity_ - bytes > std::max(capacity_ / 4, int64_t{4096})) Resize(std::max(bytes, kLeast));
+    if (capacity_ - bytes <= std::max(capacity_ / 4, int64_t{4096})) return;
+    void* const moved = std::realloc(data_, static_cast<size_t>(std::max(bytes, kLeast)));
+    if (moved == nullptr) throw std::bad_alloc();
+    data_ = static_cast<uint8_t*>(moved);
+    capacity_ = std::max(bytes, kLeast);
   }
 
  private:
   static constexpr int64_t kLeast = 64;
 
-  void Resize(int64_t bytes) {
-    void* moved = std::realloc(data_, static_cast<size_t>(bytes));
-    if (moved == nullptr) throw std::bad_alloc();
-    data_ = static_cast<uint8_t*>(moved);
-    capacity_ = bytes;
+  void Grow(int64_t bytes) {
+    auto size = static_cast<size_t>(bytes);
+    void* const grown = udf::GrowMemory(data_, static_cast<size_t>(capacity_), &size);
+    if (grown == nullptr) throw std::bad_alloc();
+    data_ = static_cast<uint8_t*>(grown);
+    capacity_ = static_cast<int64_t>(size);
   }
 
   uint8_t* data_ = nullptr;

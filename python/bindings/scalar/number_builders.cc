@@ -1,4 +1,7 @@
 // Builders of bool, integers and floats.
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -39,6 +42,47 @@ bool ConvertElement(Source source, const ArrowType& type, T* out, Refusal* why) 
   }
 }
 
+constexpr Py_ssize_t kFloatsInBlock = 16;
+
+// Of the items of a list, copies a block to `out`, or nothing where one is no exact float or too large for T.
+template <typename T>
+bool CopyBlock(PyObject* const* items, uint8_t* out) {
+  // Without a branch for each item. Reading exact floats runs no Python code, so the items stay where they are.
+  bool is_exact = true;
+  for (Py_ssize_t i = 0; i < kFloatsInBlock; ++i) is_exact &= Py_TYPE(items[i]) == &PyFloat_Type;
+  if (!is_exact) return false;
+  T numbers[kFloatsInBlock];
+  for (Py_ssize_t i = 0; i < kFloatsInBlock; ++i) numbers[i] = static_cast<T>(PyFloat_AS_DOUBLE(items[i]));
+  if constexpr (!std::is_same_v<T, double>) {
+    bool is_finite = true;  // An infinity may have been one before: that is for who looks at each item.
+    for (const T number : numbers) is_finite &= std::abs(number) <= std::numeric_limits<T>::max() || number != number;
+    if (!is_finite) return false;
+  }
+  std::memcpy(out, numbers, sizeof numbers);
+  return true;
+}
+
+// Copies items of a list to `out`, up to the first that is no exact float or too large for T; how many these are.
+template <typename T>
+Py_ssize_t CopyFloats(PyObject* const* items, Py_ssize_t count, uint8_t* out) {
+  Py_ssize_t done = 0;
+  while (done < count) {
+    const auto at = [out](Py_ssize_t index) { return out + static_cast<size_t>(index) * sizeof(T); };
+    if (count - done >= kFloatsInBlock && CopyBlock<T>(items + done, at(done))) {
+      done += kFloatsInBlock;
+      continue;
+    }
+    for (const Py_ssize_t end = std::min(count, done + kFloatsInBlock); done < end; ++done) {
+      if (!PyFloat_CheckExact(items[done])) return done;
+      const double wide = PyFloat_AS_DOUBLE(items[done]);
+      const T number = static_cast<T>(wide);
+      if (std::isinf(number) && !std::isinf(wide)) return done;
+      std::memcpy(at(done), &number, sizeof number);
+    }
+  }
+  return done;
+}
+
 template <typename T>
 class NumberBuilder final : public ValueBuilder {
  public:
@@ -58,17 +102,8 @@ class NumberBuilder final : public ValueBuilder {
   bool AppendItems(PyObject* sequence, Refusal* why) override {
     if constexpr (kIsFloat<T> && !std::is_same_v<T, Half>) {
       const Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
-      PyObject** items = PySequence_Fast_ITEMS(sequence);
-      const int64_t begin = length();
       Reserve(count);
-      Py_ssize_t done = 0;
-      // Reading exact floats runs no Python code, so the items stay where they are.
-      for (; done < count && PyFloat_CheckExact(items[done]); ++done) {
-        const double wide = PyFloat_AS_DOUBLE(items[done]);
-        const T number = static_cast<T>(wide);
-        if (std::isinf(number) && !std::isinf(wide)) break;
-        std::memcpy(values_.data() + (begin + done) * kWidth, &number, sizeof number);
-      }
+      const Py_ssize_t done = CopyFloats<T>(PySequence_Fast_ITEMS(sequence), count, values_.data() + length() * kWidth);
       if (done == count) return validity_.AppendValid(count), true;
     }
     return ValueBuilder::AppendItems(sequence, why);

@@ -235,6 +235,32 @@ def test_other_lists(calls):
     assert calls.returning([matrix], pa.list_(pa.list_(pa.int32(), 2), 3)).to_pylist() == [matrix.tolist()]
 
 
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("at", [0, 7, 15, 16, 31, 36])
+def test_lists_of_floats_are_copied_in_blocks(calls, kind, at):
+    plain = [i / 3 - 5 for i in range(37)]
+    expected = pa.array(plain, kind).to_pylist()
+    for odd, as_float in [(float("inf"), float("inf")), (7, 7.0), (None, None), (np.float64(0.5), 0.5), (3e38, 3e38)]:
+        values = [*plain[:at], odd, *plain[at + 1 :]]
+        wanted = [*expected[:at], pa.scalar(as_float, kind).as_py(), *expected[at + 1 :]]
+        assert calls.returning([plain, values, tuple(plain)], pa.list_(kind)).to_pylist() == [
+            expected,
+            wanted,
+            expected,
+        ]
+    nan = calls.returning([[*plain[:at], float("nan"), *plain[at + 1 :]]], pa.list_(kind)).to_pylist()[0]
+    assert [i for i, value in enumerate(nan) if value != value] == [at]
+    if kind == pa.float32():
+        error = calls.returning([[*plain[:at], -1e300, *plain[at + 1 :]]], pa.list_(kind)).error
+        assert f"element {at} is -1e+300 (float): too large for float" in error
+
+
+def test_lists_of_many_megabytes(calls):
+    rows = [np.full(400_000, row, np.float32) for row in range(40)]
+    out = calls.returning(rows, pa.list_(pa.float32()))
+    assert np.array_equal(out.flatten().to_numpy(), np.concatenate(rows))
+
+
 def test_lists_refused(calls):
     kind = pa.list_(pa.float32(), 3)
     assert "expected 3 elements, got 2" in calls.returning([[1, 2]], kind).error
