@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .argument_checks import closest
@@ -32,6 +34,12 @@ def load_named_function(reference: str) -> UserFunction:
     TypeError
         Where what is found is not a UDF.
     """
+    if reference.endswith(".so") and os.path.isfile(reference):
+        from .native_function import describe_library
+
+        names = [entry["name"] for entry in describe_library(Path(reference).resolve())]
+        example = f"; write --udf {reference}:{names[0]}" if names else ""
+        raise ValueError(f"--udf {reference!r}: which function of the library? It has: {', '.join(names)}{example}")
     if ".so:" in reference or reference.startswith("builtin:"):
         return _native_function(reference)
     module, place, expression = import_place("--udf", reference, _FORM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -107,5 +108,5 @@ def new(folder: Path) -> None:
 
     for path in new_project(folder):
         print(path)
-    print(f'Build it: cmake -S {folder} -B {folder}/build -Dleman_DIR="$(leman --cmake-dir)" && '
-          f"cmake --build {folder}/build")  # fmt: skip
+    source, build = shlex.quote(str(folder)), shlex.quote(f"{folder}/build")
+    print(f'Build it: cmake -S {source} -B {build} -Dleman_DIR="$(leman --cmake-dir)" && cmake --build {build}')

@@ -62,10 +62,13 @@ def native_udf(
     TypeError, ValueError
         Where it is no library of UDFs, has no such function, or does not take the parameters.
     """
+    if not isinstance(library, (str, os.PathLike)):
+        raise TypeError(f"library={library!r}: expected the path of a shared library, got {type(library).__name__}")
     path = Path(os.fspath(library)).expanduser()
     name = check.text("function", function)
     if not path.is_file():
-        raise FileNotFoundError(f"library={str(library)!r}: no such file; give the path of a shared library (.so)")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise FileNotFoundError(f"library={str(library)!r}: {what}; give the path of a shared library (.so)")
     return _made(path.resolve(), name, params, options, is_builtin=False)
 
 
@@ -96,7 +99,11 @@ def builtin_udf(function: str, /, *, params: Mapping[str, Any] | None = None, **
     except ValueError as error:
         if f"no function {name!r}" not in str(error):
             raise
-        raise ValueError(f"{error}, {', '.join(functions_of_system_libraries())}") from None
+        others = functions_of_system_libraries()
+        known = [*(entry["name"] for entry in describe_library(builtin_library(""))), *others]
+        raise ValueError(
+            f"there is no built-in function {name!r}.{check.closest(name, known)} There are: {', '.join(known)}"
+        ) from None
 
 
 def _made(
@@ -108,6 +115,8 @@ def _made(
                 f"native_udf() got {refused}=: a native function has none{_INSTEAD.get(refused, '')}; pass it in "
                 "params= if it is a parameter of the function"
             )
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params={params!r}: expected a dict of the function's parameters, got {type(params).__name__}")
     parameters = {key: value for key, value in options.items() if key not in OPTION_NAMES}
     parameters.update(params or {})
     given = {key: value for key, value in options.items() if key in OPTION_NAMES}
@@ -194,15 +203,34 @@ class NativeFunction(UserFunction):
 
         from . import _engine
 
+        for argument, field, column in zip(self.arguments, self.inputs, columns, strict=True):
+            if not _reads(field.type, column.type):
+                raise TypeError(f"{self.name}(): argument {argument!r} takes {field.type}, got {column.type}")
         inputs = pa.StructArray.from_arrays(columns, names=list(self.arguments))
         return _engine.call_native_function(self.local_library(), self.function, self.parameters, inputs)
 
-    def _call_once(self, *args: Any) -> Any:
+    def _call_once(self, *args: Any, **named: Any) -> Any:
+        import inspect
+
         import pyarrow as pa
 
-        if len(args) != len(self.inputs):
-            raise TypeError(f"{self.name}() takes {len(self.inputs)} arguments, got {len(args)}")
-        columns = [pa.array([value], type=field.type) for value, field in zip(args, self.inputs, strict=True)]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        # A library may call its arguments what no Python name can be.
+        names = [field.name if field.name.isidentifier() else f"argument_{i}" for i, field in enumerate(self.inputs)]
+        signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+        try:
+            bound = signature.bind(*args, **named)
+        except TypeError as error:
+            raise TypeError(f"{self.name}{signature}: {error}") from None
+        columns = []
+        for name, field in zip(names, self.inputs, strict=True):
+            value = bound.arguments[name]
+            try:
+                columns.append(pa.array([value], type=field.type))
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+                raise TypeError(
+                    f"{self.name}{signature}: argument {name!r} takes {field.type}, got {value!r} ({error})"
+                ) from None
         return self.call_batch(columns)[0].as_py()
 
     def leman_version_parts(self) -> object:
@@ -263,7 +291,7 @@ def print_description() -> None:
     try:
         described = _engine.describe_native_library(request["library"], request["function"], request["parameters"])
     except (ValueError, RuntimeError) as error:
-        print(json.dumps({"error": str(error)}))
+        print(json.dumps({"error": str(error) + _meant(request, str(error))}))
         return
     functions = []
     for entry in described:
@@ -273,6 +301,16 @@ def print_description() -> None:
         schema = pa.schema([entry.pop("inputs").with_name("inputs"), entry.pop("output").with_name("output")])
         functions.append({**entry, "schema": base64.b64encode(schema.serialize()).decode()})
     print(json.dumps({"functions": functions}))
+
+
+def _meant(request: Mapping[str, Any], error: str) -> str:
+    """Return what a function may have been meant that a library has not."""
+    from . import _engine
+
+    if f"has no function {request['function']!r}" not in error:
+        return ""
+    offered = _engine.describe_native_library(request["library"], None, request["parameters"])
+    return "." + meant if (meant := check.closest(request["function"], [entry["name"] for entry in offered])) else ""
 
 
 def _restored(entry: Description) -> Description:

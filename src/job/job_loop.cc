@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 namespace leman {
@@ -140,7 +141,9 @@ void JobLoop::Tick() {
 Status JobLoop::CheckStop() {
   const int64_t now = ports_.clock.MonotonicNs();
   if (deadline_ns_ >= 0 && now > deadline_ns_) {
-    return MakeError(ErrorKind::kCancelled, "the job's timeout of ", *spec_.timeout_s, " s has passed");
+    std::ostringstream reason;
+    reason << "the job's timeout of " << *spec_.timeout_s << " s has passed";
+    return MakeError(ErrorKind::kCancelled, reason.str());
   }
   if (now - last_progress_ns_ >= kProgressNs) {
     last_progress_ns_ = now;

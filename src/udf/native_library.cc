@@ -43,7 +43,8 @@ Result<std::shared_ptr<const NativeLibrary>> NativeLibrary::Open(const std::stri
   // are released by its code, whenever their last owner lets go of them.
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
-    return MakeError(ErrorKind::kInvalidArgument, "library ", path, " cannot be loaded: ", LoaderError());
+    return MakeError(ErrorKind::kInvalidArgument, "library ", path, " cannot be loaded: ", LoaderError(),
+                     "; 'leman udf new FOLDER' writes a project that builds one");
   }
   auto library = std::shared_ptr<NativeLibrary>(new NativeLibrary(path, handle));
   LEMAN_RETURN_IF_ERROR(library->Read());

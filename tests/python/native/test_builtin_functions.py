@@ -132,7 +132,10 @@ def test_real_pictures() -> None:
 
 
 def test_wrong_names_and_parameters() -> None:
-    with pytest.raises(ValueError, match=r"no function 'word_cuont'; it has: .*word_count.*regex_extract"):
+    with pytest.raises(
+        ValueError,
+        match=r"no built-in function 'word_cuont'\. Did you mean 'word_count'\? There are: .*, regex_extract",
+    ):
         leman.builtin_udf("word_cuont")
     with pytest.raises(ValueError, match="function minhash: has no parameter sise; it takes permutations, words"):
         leman.builtin_udf("minhash", sise=3)

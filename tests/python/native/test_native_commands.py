@@ -51,6 +51,9 @@ def test_a_new_project_builds_in_three_commands(tmp_path: Path) -> None:
     library = project / "build" / "libfeatures.so"
     assert "word_count(text: string) -> int32" in invoke("udf", "inspect", str(library))
 
+    whole = CliRunner().invoke(cli.cli, ["udf", "check", str(library)])
+    assert f"It has: word_count, norm; write --udf {library}:word_count" in str(whole.exception)
+
     table = leman.connect(tmp_path / "db").create_table("texts", pa.table({"body": ["a b", "c"]}))
     reference = f"{library}:word_count"
     invoke("add-column", str(tmp_path / "db"), "texts", "words", "--udf", reference, "--input-columns", "body")

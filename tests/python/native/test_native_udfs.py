@@ -137,8 +137,22 @@ def test_wrong_libraries_names_parameters_and_columns(table: leman.Table, sample
     (tmp_path / "text.so").write_text("no library")
     with pytest.raises(ValueError, match=r"text\.so cannot be loaded"):
         leman.native_udf(tmp_path / "text.so", "f")
-    with pytest.raises(ValueError, match="no function 'word_cuont'; it has: plus_one, word_count"):
+    with pytest.raises(ValueError, match=r"no function 'word_cuont'; it has: plus_one, .*Did you mean 'word_count'"):
         leman.native_udf(sample_library, "word_cuont")
+    with pytest.raises(FileNotFoundError, match="is a folder; give the path"):
+        leman.native_udf(tmp_path, "f")
+    with pytest.raises(TypeError, match="library=3: expected the path of a shared library"):
+        leman.native_udf(3, "f")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"params='by': expected a dict"):
+        leman.native_udf(sample_library, "scale", params="by")  # type: ignore[arg-type]
+    words = leman.native_udf(sample_library, "word_count")
+    assert words(text="to be") == 2
+    with pytest.raises(TypeError, match=r"word_count\(text\): argument 'text' takes string, got 3"):
+        words(3)
+    with pytest.raises(TypeError, match=r"word_count\(text\): missing a required argument: 'text'"):
+        words()
+    with pytest.raises(TypeError, match=r"word_count\(\): argument 'text' takes string, got int64"):
+        words.call_batch([pa.array([3])])
     with pytest.raises(TypeError, match="max_in_flight"):
         leman.native_udf(sample_library, "scale", max_in_flight=3)
     with pytest.raises(TypeError, match=r"got timeout=.*stall_timeout=.* replaces a worker"):
