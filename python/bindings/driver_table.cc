@@ -57,15 +57,36 @@ Result<std::map<int64_t, int64_t>> PythonTable::CountSelected(const std::string&
       [&] { return nb::cast<std::map<int64_t, int64_t>>(table_.attr("count_selected")(filter, fragment_ids)); });
 }
 
-Result<std::vector<FileOfUpdate>> PythonTable::FilesOfUpdates(const std::vector<std::string>& names) {
+Result<TableHistory> PythonTable::HistoryOf(const std::vector<std::string>& names) {
   return WithPython([&] {
-    using Row = std::tuple<std::string, bool, bool, std::vector<std::string>>;
-    std::vector<FileOfUpdate> files;
-    for (auto& [name, inputs, output, came_from] : nb::cast<std::vector<Row>>(table_.attr("files_of_updates")(names))) {
-      files.push_back({std::move(name), inputs, output, std::move(came_from)});
+    const auto told = nb::cast<nb::tuple>(table_.attr("history_of")(names));
+    TableHistory history;
+    for (const nb::handle item : told[0]) {
+      const auto update = nb::borrow<nb::tuple>(item);
+      history.updates.push_back({nb::cast<std::string>(update[0]), nb::cast<bool>(update[1]), nb::cast<bool>(update[2]),
+                                 FragmentsFrom(update[3]), nb::cast<bool>(update[4])});
     }
-    return files;
+    for (const nb::handle item : told[1]) {
+      const auto group = nb::borrow<nb::tuple>(item);
+      Rewrite rewrite;
+      rewrite.version = nb::cast<int64_t>(group[0]);
+      auto dropped = nb::cast<std::vector<std::vector<int64_t>>>(group[2]);
+      for (FragmentInfo& fragment : FragmentsFrom(group[1])) {
+        rewrite.from.push_back({std::move(fragment), std::move(dropped.at(rewrite.from.size()))});
+      }
+      rewrite.to = FragmentsFrom(group[3]);
+      history.rewrites.push_back(std::move(rewrite));
+    }
+    return history;
   });
+}
+
+Result<bool> PythonTable::KeptOrder(const Rewrite& rewrite) {
+  std::vector<int64_t> from;
+  std::vector<int64_t> to;
+  for (const RewriteSource& source : rewrite.from) from.push_back(source.fragment.id);
+  for (const FragmentInfo& fragment : rewrite.to) to.push_back(fragment.id);
+  return WithPython([&] { return nb::cast<bool>(table_.attr("kept_order")(rewrite.version, from, to)); });
 }
 
 Result<int64_t> PythonTable::MoveToLatest() {

@@ -19,7 +19,8 @@ class PythonTable final : public TableSnapshot, public TableTransaction {
   Result<std::vector<FragmentInfo>> Fragments() override;
   Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                    const std::vector<int64_t>& fragment_ids) override;
-  Result<std::vector<FileOfUpdate>> FilesOfUpdates(const std::vector<std::string>& names) override;
+  Result<TableHistory> HistoryOf(const std::vector<std::string>& names) override;
+  Result<bool> KeptOrder(const Rewrite& rewrite) override;
   Result<int64_t> MoveToLatest() override;
   Result<int64_t> LatestVersion() override;
   Result<std::vector<FragmentInfo>> Inspect(int64_t version, const std::vector<int64_t>& fragment_ids) override;

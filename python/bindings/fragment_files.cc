@@ -1,15 +1,20 @@
 #include "fragment_files.h"
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "assemble/fragment_assembler.h"
 #include "assemble/object_fragment.h"
+#include "model/checkpoint_key.h"
 #include "python_error.h"
 
 namespace leman::python {
@@ -98,22 +103,74 @@ AssembledFragment Described(int64_t fragment_id, const std::string& file_name, c
   return assembled;
 }
 
+/// A checkpoint on this machine; one that lies in a pages file has a region.
+CheckpointFile LocalCheckpoint(const std::string& table_root, const FragmentPart& part) {
+  CheckpointFile checkpoint{table_root + "/" + part.key, part.range.start, part.range.end};
+  const size_t name = checkpoint.path.rfind('/') + 1;
+  if (const auto placed = ParseRegionFileName(checkpoint.path.substr(name))) {
+    checkpoint.region = placed->region;
+    checkpoint.pages_path =
+        checkpoint.path.substr(0, name) + PagesFileName(placed->range.fragment_id, placed->fragment_key);
+    checkpoint.check_bytes = part.check_bytes;
+  }
+  return checkpoint;
+}
+
+/// The rows that a checkpoint's file was made for.
+std::optional<RowRange> RowsOfFile(const std::string& key) {
+  const std::string name = key.substr(key.rfind('/') + 1);
+  if (const auto placed = ParseRegionFileName(name)) return placed->range;
+  if (const auto checkpoint = ParseCheckpointFileName(name)) return checkpoint->range;
+  return std::nullopt;
+}
+
+Result<int64_t> WriteTaken(const nb::object& host, const FragmentPart& part, int64_t first_row, const std::string& from,
+                           const std::string& to, const std::atomic<bool>& cancelled) {
+  std::vector<std::pair<int64_t, int64_t>> rows;
+  for (const RowRange& range : part.taken) rows.emplace_back(range.start - first_row, range.end - first_row);
+  const nb::gil_scoped_acquire gil;
+  try {
+    const nb::object watch = nb::cpp_function([&cancelled](int64_t) { return !cancelled; });
+    return nb::cast<int64_t>(host.attr("take_rows")(from, rows, part.size_bytes, to, watch));
+  } catch (const nb::python_error& exception) {
+    return ErrorOf(exception, ErrorKind::kInternal);
+  }
+}
+
 }  // namespace
+
+Result<int64_t> LocalAssembler::TakeRows(const FragmentPart& part, const std::string& to_key) {
+  const auto rows = RowsOfFile(part.key);
+  if (!rows) return MakeError(ErrorKind::kInternal, part.key, " is no checkpoint");
+  const std::string to = table_root_ + "/" + to_key;
+  FragmentPart source = part;
+  source.range = *rows;
+  const CheckpointFile checkpoint = LocalCheckpoint(table_root_, source);
+  if (!checkpoint.region) return WriteTaken(host_, part, rows->start, checkpoint.path, to, cancelled_);
+  const bool whole = part.taken.size() == 1 && part.taken[0] == *rows;
+  const std::string extracted = whole ? to : to + "-whole";
+  LEMAN_RETURN_IF_ERROR(ExtractRegion(checkpoint, extracted, &cancelled_));
+  if (!whole) {
+    const auto taken = WriteTaken(host_, part, rows->start, extracted, to, cancelled_);
+    std::filesystem::remove(extracted);
+    return taken;
+  }
+  std::error_code error;
+  const auto size_bytes = std::filesystem::file_size(to, error);
+  if (error) return MakeError(ErrorKind::kRetryable, "size of ", to, ": ", error.message());
+  return static_cast<int64_t>(size_bytes);
+}
+
+Result<int64_t> RemoteAssembler::TakeRows(const FragmentPart& part, const std::string& to_key) {
+  const auto rows = RowsOfFile(part.key);
+  if (!rows) return MakeError(ErrorKind::kInternal, part.key, " is no checkpoint");
+  return WriteTaken(host_, part, rows->start, part.key, to_key, cancelled_);
+}
 
 Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                                    int64_t physical_rows, const std::string& file_name) {
   std::vector<CheckpointFile> checkpoints;
-  for (const FragmentPart& part : parts) {
-    CheckpointFile& checkpoint =
-        checkpoints.emplace_back(CheckpointFile{table_root_ + "/" + part.key, part.range.start, part.range.end});
-    const size_t name = checkpoint.path.rfind('/') + 1;
-    if (const auto placed = ParseRegionFileName(checkpoint.path.substr(name))) {
-      checkpoint.region = placed->region;
-      checkpoint.pages_path =
-          checkpoint.path.substr(0, name) + PagesFileName(placed->range.fragment_id, placed->fragment_key);
-      checkpoint.check_bytes = part.check_bytes;
-    }
-  }
+  for (const FragmentPart& part : parts) checkpoints.push_back(LocalCheckpoint(table_root_, part));
   AssembleOptions options;
   PythonReencoder reencoder(host_, options);
   options.threads = kThreadsPerFile;

@@ -20,6 +20,7 @@ class LocalAssembler final : public Assembler {
 
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
+  Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) override;
 
   [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
   void Cancel() override { cancelled_ = true; }
@@ -40,6 +41,7 @@ class RemoteAssembler final : public Assembler {
 
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
+  Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) override;
   [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
   void Cancel() override { cancelled_ = true; }
 

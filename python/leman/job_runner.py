@@ -124,6 +124,19 @@ class DriverHost:
         path = output_path if root is None else f"{root}/{output_path}"
         write_blob_places(positions, sizes, path, self._table.dataset, self._spec.column, options)
 
+    def take_rows(
+        self, source: str, rows: list[tuple[int, int]], size_bytes: int, target: str, watch: Callable[[int], bool]
+    ) -> int:
+        """Write some rows of a checkpoint into a file of their own; see :func:`lance_reencode.take_rows`."""
+        from .lance_reencode import take_rows
+
+        options = None
+        if self.door is not None:
+            root, options = self._spec.table_uri.rstrip("/"), self._spec.storage_options or None
+            source, target = f"{root}/{source}", f"{root}/{target}"
+        version = self._table.dataset.data_storage_version
+        return take_rows(source, rows, size_bytes, target, version, options, watch)
+
 
 class _Sigterm:
     """While a job runs on the main thread, SIGTERM stops it as Ctrl-C does."""

@@ -12,11 +12,13 @@ from .lance_worker import data_cache_bytes, file_schema
 
 if TYPE_CHECKING:
     import lance
+    import pyarrow as pa
 
     from .backfill_spec import BackfillSpec
 
 _BATCH_ROWS = 8192
 _READAHEAD_BATCHES = 2
+_BATCH_BYTES = 16 << 20
 
 
 def reencode(
@@ -115,3 +117,77 @@ def reencode_objects(
         return int(writer.size_bytes or 0)
     except Exception as error:
         raise translate(error, f"make data file {output_key}") from error
+
+
+def take_rows(
+    source: str,
+    rows: list[tuple[int, int]],
+    size_bytes: int,
+    target: str,
+    version: str,
+    options: dict[str, str] | None,
+    watch: Watch,
+) -> int:
+    """Write some rows of a checkpoint into a checkpoint of their own.
+
+    Parameters
+    ----------
+    source, target : str
+        Paths or addresses of files.
+    rows : list of (int, int)
+        Ranges of rows of ``source``, in order.
+    size_bytes : int
+        Of ``source``.
+    version : str
+        The table's file version.
+    options : dict, optional
+        Of the storage.
+    watch : callable
+        Told of bytes as they are written; False: stop.
+
+    Returns
+    -------
+    int
+        The size of the file.
+    """
+    from lance.file import LanceFileReader, LanceFileWriter
+
+    try:
+        reader = LanceFileReader(source, storage_options=options)
+        schema: pa.Schema = reader.metadata().schema
+        own = {k: v for k, v in (schema.metadata or {}).items() if k.startswith(b"leman.")}
+        row_bytes = max(1, size_bytes // max(1, reader.num_rows()))
+        batch_rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+        schema = schema.with_metadata({k: v for k, v in (schema.metadata or {}).items() if k not in own} or None)
+        cache = data_cache_bytes(schema, version)
+        writer = LanceFileWriter(target, schema, version=version, data_cache_bytes=cache, storage_options=options)
+        first, end = rows[0][0], rows[-1][1]
+        results = reader.read_range(
+            first, end - first, batch_size=batch_rows, batch_readahead=_READAHEAD_BATCHES
+        ).to_batches()
+        at = first
+        for batch in results:
+            taken = _taken(batch, at, rows)
+            at += batch.num_rows
+            if taken.num_rows:
+                writer.write_batch(taken)
+            go_on(watch, taken.nbytes)
+        for key, value in own.items():
+            if key != b"leman.rows":
+                writer.add_schema_metadata(key.decode(), value.decode())
+        writer.close()
+        return int(writer.size_bytes or os.path.getsize(target))
+    except Exception as error:
+        raise translate(error, f"take rows of {source}") from error
+
+
+def _taken(batch: pa.RecordBatch, first: int, rows: list[tuple[int, int]]) -> pa.RecordBatch:
+    """Return the rows of a batch, which begins at row ``first``, that lie in any of the ranges."""
+    import numpy as np
+
+    starts = np.array([start for start, _ in rows])
+    ends = np.array([end for _, end in rows])
+    numbers = np.arange(first, first + batch.num_rows)
+    range_of = np.searchsorted(starts, numbers, side="right") - 1
+    mask = (range_of >= 0) & (numbers < ends[range_of])
+    return batch if mask.all() else batch.take(np.flatnonzero(mask))

@@ -6,24 +6,22 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from . import lance_history
 from .blob_inputs import is_blob
 from .column_metadata import PREFIX
 from .lance_errors import HostError, translate
+from .lance_history import FragmentTuple, field_ids, files_of
 
 if TYPE_CHECKING:
     import lance
 
     from .backfill_spec import BackfillSpec
 
-FragmentTuple = tuple[int, int, int, str, str, str]
-
 _JOB_KEY = "leman.job"
 _SEQUENCE_KEY = "leman.sequence"
-# So far back an update is looked for; each version costs the read of a small file.
-_HISTORY_VERSIONS = 1000
 
 
 class LanceTable:
@@ -42,7 +40,7 @@ class LanceTable:
         self._latest = dataset
         self._spec = spec
         self._where_columns = where_columns(spec.where, dataset.schema.names) - set(spec.columns)
-        self._output_ids = _field_ids(dataset, set(spec.columns))
+        self._output_ids = field_ids(dataset, set(spec.columns))
         self._functions = _count_functions(dataset, spec.columns)
         self.where_reads_output = bool(where_columns(spec.where, spec.columns))
 
@@ -56,12 +54,12 @@ class LanceTable:
         return self._describe(self._dataset, self._dataset.get_fragments())
 
     def _describe(self, dataset: lance.LanceDataset, fragments: Iterable[Any]) -> list[FragmentTuple]:
-        inputs = _field_ids(dataset, {path.split(".")[0] for path in self._spec.input_columns})
-        where = _field_ids(dataset, self._where_columns)
+        inputs = field_ids(dataset, {path.split(".")[0] for path in self._spec.input_columns})
+        where = field_ids(dataset, self._where_columns)
         gone = [column for column in self._spec.columns if column not in dataset.schema.names]
         if gone:
             raise HostError("not found", f"column {gone[0]!r} is no longer in the table")
-        output = _field_ids(dataset, set(self._spec.columns))
+        output = field_ids(dataset, set(self._spec.columns))
         # Lance gives the number of a dropped column to the next one that is made.
         if output != self._output_ids or _count_functions(dataset, self._spec.columns) < self._functions:
             names = ", ".join(map(repr, self._spec.columns))
@@ -80,9 +78,9 @@ class LanceTable:
                     int(physical),
                     int(deleted or 0),
                     # A function without inputs depends on nothing but the rows themselves.
-                    _files_of(files, inputs) or (files[0][0] if files else ""),
-                    _files_of(files, where),
-                    _files_of(files, output),
+                    files_of(files, inputs) or (files[0][0] if files else ""),
+                    files_of(files, where),
+                    files_of(files, output),
                 )
             )
         return described
@@ -105,56 +103,14 @@ class LanceTable:
             raise translate(error, f"count the rows where {filter}") from error
         return counts
 
-    def files_of_updates(self, names: list[str]) -> list[tuple[str, bool, bool, list[str]]]:
-        """Return (name, sets inputs, sets the output, source files) of those data files that updates wrote.
+    def history_of(self, names: list[str]) -> tuple[list[lance_history.UpdateTuple], list[lance_history.RewriteTuple]]:
+        """Return the updates and the rewrites that made these data files; see :func:`lance_history.history_of`."""
+        return lance_history.history_of(self._dataset, names, self._spec, self._describe)
 
-        Parameters
-        ----------
-        names : list of str
-            Data files of the version that is planned on.
-        """
-        dataset = self._dataset
-        found: list[tuple[str, bool, bool, list[str]]] = []
-        inputs = _field_ids(dataset, {path.split(".")[0] for path in self._spec.input_columns})
-        outputs = _field_ids(dataset, set(self._spec.columns))
-        every = {field.id() for field in dataset.lance_schema.fields()}
-        pending, newest = set(names), int(dataset.version)
-        for version in range(newest, max(0, newest - _HISTORY_VERSIONS), -1):
-            if not pending:
-                break
-            operation = self._operation(dataset, version)
-            made = pending & set(_made_files(operation))
-            pending -= made
-            if type(operation).__name__ != "Update" or not _moves_rows(operation):
-                continue
-            # Named after what Lance does with it: the fields that the update set. A merge sets all of them.
-            fields = set(operation.fields_for_preserving_frag_bitmap or ())
-            sets_inputs = not fields or not fields.isdisjoint(inputs)
-            sets_output = not fields.isdisjoint(outputs) and not fields >= every
-            sources = [] if sets_inputs else self._sources(dataset, version, operation, outputs)
-            found.extend((name, sets_inputs, sets_output, sources) for name in sorted(made))
-        return found
-
-    def _sources(self, dataset: lance.LanceDataset, version: int, update: Any, outputs: set[int]) -> list[str]:
-        """Return the output's data files in the fragments that an update took rows from."""
-        touched = {fragment.id for fragment in update.updated_fragments} | set(update.removed_fragment_ids)
-        try:
-            fragments = dataset.checkout_version(version - 1).get_fragments()
-        except Exception:
-            return ["?"]
-        metadata = [fragment.metadata for fragment in fragments if fragment.fragment_id in touched]
-        return [_files_of([(file.path, file.fields) for file in entry.files], outputs) for entry in metadata]
-
-    def _operation(self, dataset: lance.LanceDataset, version: int) -> Any:
-        """Return what made a version, None where the history does not go back so far."""
-        try:
-            transaction = dataset.read_transaction(version)
-        except Exception as error:
-            failure = translate(error, f"read what table version {version} changed")
-            if failure.leman_kind in ("retryable", "invalid argument", "resource exhausted"):
-                raise failure from error
-            return None  # Versions that were cleaned up have no history any more.
-        return transaction.operation if transaction is not None else None
+    def kept_order(self, version: int, from_ids: list[int], to_ids: list[int]) -> bool:
+        """Say whether a rewrite left its rows in order; see :func:`lance_history.kept_order`."""
+        columns = [*self._spec.input_columns, *sorted(self._where_columns), *self._spec.columns]
+        return lance_history.kept_order(self._dataset, version, from_ids, to_ids, columns)
 
     def move_to_latest(self) -> int:
         """Make the newest version the one that is planned on and read."""
@@ -243,9 +199,9 @@ class LanceTable:
         found = []
         newest = self._at(until_version)
         for version in range(since_version + 1, until_version + 1):
-            operation = self._operation(newest, version)
+            operation = lance_history.operation_of(newest, version)
             name = type(operation).__name__ if operation is not None else ""
-            found.append((version, name, name == "Update" and _moves_rows(operation)))
+            found.append((version, name, name == "Update" and lance_history.moves_rows(operation)))
         return found
 
     def mark_done(self, udf_version: str) -> None:
@@ -253,21 +209,6 @@ class LanceTable:
         from .column_definition import mark_done
 
         mark_done(self._newest(), self._spec.columns, udf_version)
-
-
-def _moves_rows(operation: Any) -> bool:
-    return bool(operation.updated_fragments or operation.removed_fragment_ids)
-
-
-def _made_files(operation: Any) -> Iterator[str]:
-    """Yield the data files of the fragments that an operation added."""
-    fragments = list(getattr(operation, "new_fragments", None) or ())
-    if type(operation).__name__ in ("Append", "Overwrite"):
-        fragments += operation.fragments
-    for group in getattr(operation, "groups", ()):
-        fragments += group.new_fragments
-    for fragment in fragments:
-        yield from (file.path for file in fragment.files)
 
 
 def where_columns(where: str | None, names: Iterable[str]) -> set[str]:
@@ -286,16 +227,6 @@ def _count_functions(dataset: lance.LanceDataset, columns: Iterable[str]) -> int
     return sum(
         key in (dataset.schema.field(column).metadata or {}) for column in columns if column in dataset.schema.names
     )
-
-
-def _field_ids(dataset: lance.LanceDataset, columns: set[str]) -> set[int]:
-    ids: set[int] = set()
-    pending = [field for field in dataset.lance_schema.fields() if field.name() in columns]
-    while pending:
-        field = pending.pop()
-        ids.add(field.id())
-        pending.extend(field.children())
-    return ids
 
 
 def _is_packed(field: Any) -> bool:
@@ -321,7 +252,3 @@ def _leaf_ids(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> list[int
     for column in columns:
         visit(by_name[column], is_blob(dataset.schema.field(column)))
     return ids
-
-
-def _files_of(files: list[tuple[str, list[int]]], ids: set[int]) -> str:
-    return "|".join(path for path, fields in files if not ids.isdisjoint(fields))

@@ -285,6 +285,9 @@ class WorkerSession:
         }
         if with_deleted_rows:
             arguments.update(include_deleted_rows=True, with_row_id=True)
+        if ADDRESS in filter:
+            # A plan may tell rows of one fragment apart. What is read beyond what was asked for comes last.
+            arguments["with_row_address"] = True
         reader = self._scan(pieces, arguments)
         return blob_outputs.with_addresses_as_results(reader) if filter and self._job["blobs"] else reader
 

@@ -65,6 +65,22 @@ Result<std::vector<LanceFile>> ReadCheckpoints(const std::vector<CheckpointFile>
   return files;
 }
 
+Status CheckRegion(const CheckpointFile& checkpoint, const PagesFile& pages, const std::atomic<bool>* cancel) {
+  LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
+  LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOfFile(pages.file(), file, cancel));
+  if (crc == checkpoint.region->crc) return Ok();
+  return MakeError(ErrorKind::kCorrupt, checkpoint.path, ": the bytes in the pages file are not those written");
+}
+
+Status CopyRegion(const CheckpointFile& checkpoint, const std::string& path) {
+  LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
+  PlanOptions options;
+  options.blob_values = BlobValues::kTake;
+  LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly({&file, 1}, options));
+  LEMAN_RETURN_IF_ERROR(AssembleToFile(plan, {checkpoint.pages_path}, path));
+  return Ok();
+}
+
 /// Regions as files of their own, for one who reads files; they go with this.
 class Extracted {
  public:
@@ -78,15 +94,11 @@ class Extracted {
   Result<std::vector<CheckpointFile>> Extract(std::vector<CheckpointFile> checkpoints) {
     for (CheckpointFile& checkpoint : checkpoints) {
       if (!checkpoint.region) continue;
-      LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
       // By this name `leman clean` knows what a killed driver left.
       const size_t folder = checkpoint.path.rfind('/') + 1;
       const std::string path = checkpoint.path.substr(0, folder) + "tmp-" + checkpoint.path.substr(folder);
       paths_.push_back(path);
-      PlanOptions options;
-      options.blob_values = BlobValues::kTake;
-      LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly({&file, 1}, options));
-      LEMAN_RETURN_IF_ERROR(AssembleToFile(plan, {checkpoint.pages_path}, path));
+      LEMAN_RETURN_IF_ERROR(CopyRegion(checkpoint, path));
       checkpoint.path = path;
       checkpoint.region.reset();
     }
@@ -228,12 +240,7 @@ class Assembly {
       if (checkpoint.pages_path != path || checkpoint.region->pages_id != pages.id()) {
         return MakeError(ErrorKind::kCorrupt, checkpoint.path, " is of another pages file");
       }
-      if (!checkpoint.check_bytes) continue;
-      LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadCheckpoint(checkpoint));
-      LEMAN_ASSIGN_OR_RETURN(const uint32_t crc, ChecksumOfFile(pages.file(), file, options_.cancel));
-      if (crc != checkpoint.region->crc) {
-        return MakeError(ErrorKind::kCorrupt, checkpoint.path, ": the bytes in the pages file are not those written");
-      }
+      if (checkpoint.check_bytes) LEMAN_RETURN_IF_ERROR(CheckRegion(checkpoint, pages, options_.cancel));
     }
     return Ok();
   }
@@ -442,6 +449,15 @@ class Assembly {
 };
 
 }  // namespace
+
+Status ExtractRegion(const CheckpointFile& checkpoint, const std::string& path, const std::atomic<bool>* cancel) {
+  LEMAN_ASSIGN_OR_RETURN(const PagesFile pages, PagesFile::Open(checkpoint.pages_path));
+  if (checkpoint.region->pages_id != pages.id()) {
+    return MakeError(ErrorKind::kCorrupt, checkpoint.path, " is of another pages file");
+  }
+  LEMAN_RETURN_IF_ERROR(CheckRegion(checkpoint, pages, cancel));
+  return CopyRegion(checkpoint, path);
+}
 
 Result<AssembledFile> AssembleFragment(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows,
                                        const std::string& output_path, Reencoder& reencoder,

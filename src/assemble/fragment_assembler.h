@@ -60,6 +60,10 @@ class Reencoder {
   }
 };
 
+/// Makes a file of its own, at `path`, of a region, once its bytes are those that were written: kCorrupt else.
+Status ExtractRegion(const CheckpointFile& checkpoint, const std::string& path,
+                     const std::atomic<bool>* cancel = nullptr);
+
 struct AssembleOptions {
   int threads = 1;  ///< That copy one file.
   /// Several checkpoints whose average is smaller are encoded again, see WorthCoalescing. 0: never.

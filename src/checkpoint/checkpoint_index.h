@@ -21,6 +21,7 @@ class CheckpointIndex {
   /// The checkpoints of a fragment under `fragment_key` within [0, physical_rows), in row order, none overlapping.
   [[nodiscard]] std::vector<StoredCheckpoint> Of(int64_t fragment_id, const std::string& fragment_key,
                                                  int64_t physical_rows) const;
+  [[nodiscard]] bool empty() const { return by_fragment_.empty(); }
 
  private:
   std::map<int64_t, std::vector<StoredCheckpoint>> by_fragment_;

@@ -18,6 +18,9 @@ struct StoredCheckpoint {
   std::string fragment_key;
   std::string file_name;
   int64_t size_bytes = 0;
+  /// Not empty: it was made for a fragment that has been rewritten since, and `range` holds these rows of the file (of
+  /// the fragment that it was made for), in this order.
+  std::vector<RowRange> taken = {};
 };
 
 /// Checkpoints of one computation (ComputationId), as files of one folder. A checkpoint is either absent or complete:

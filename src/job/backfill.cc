@@ -2,59 +2,14 @@
 
 #include <unistd.h>
 
-#include <set>
-
 #include "commit/table_changes.h"
 #include "job/job_loop.h"
+#include "job/job_plan.h"
 
 namespace leman {
 namespace {
 
 constexpr int kMaxRounds = 20;
-
-// Which fragments need their filter counted, and with which filter; all of a job's filters are the same.
-Result<std::map<int64_t, int64_t>> CountSelected(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
-                                                 const std::set<std::string>& outdated, TableSnapshot& snapshot) {
-  if (spec.only_rows) {
-    std::map<int64_t, int64_t> counts;
-    for (const auto& [id, rows] : *spec.only_rows) counts[id] = static_cast<int64_t>(rows.size());
-    return counts;
-  }
-  std::vector<int64_t> ids;
-  std::string filter;
-  for (const FragmentInfo& fragment : SelectFragments(spec, fragments)) {
-    const FragmentDecision decision = DecideFragment(spec, fragment, outdated.count(fragment.output_file) > 0);
-    if (decision.need != FragmentDecision::Need::kFilter) continue;
-    ids.push_back(fragment.id);
-    filter = decision.filter;
-  }
-  if (ids.empty()) return std::map<int64_t, int64_t>{};
-  return snapshot.CountSelected(filter, ids);
-}
-
-// The data files whose values an update by others has put out of date, as far as history tells.
-Result<std::set<std::string>> OutdatedFiles(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
-                                            TableSnapshot& snapshot) {
-  std::set<std::string> outdated;
-  std::vector<std::string> names;
-  for (const FragmentInfo& fragment : fragments) {
-    if (NeedsHistory(spec, fragment)) names.push_back(fragment.output_file);
-  }
-  if (names.empty()) return outdated;
-  LEMAN_ASSIGN_OR_RETURN(const std::vector<FileOfUpdate> files, snapshot.FilesOfUpdates(names));
-  for (const FileOfUpdate& file : files) {
-    if (IsOutdated(file)) outdated.insert(file.name);
-  }
-  return outdated;
-}
-
-Result<Plan> MakePlanOn(const BackfillSpec& spec, TableSnapshot& snapshot, CheckpointStore& checkpoints) {
-  LEMAN_ASSIGN_OR_RETURN(const std::vector<FragmentInfo> fragments, snapshot.Fragments());
-  LEMAN_ASSIGN_OR_RETURN(const auto outdated, OutdatedFiles(spec, fragments, snapshot));
-  LEMAN_ASSIGN_OR_RETURN(const auto selected, CountSelected(spec, fragments, outdated, snapshot));
-  LEMAN_ASSIGN_OR_RETURN(std::vector<StoredCheckpoint> stored, checkpoints.List());
-  return MakePlan(spec, fragments, selected, CheckpointIndex(std::move(stored)), outdated);
-}
 
 // Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
 std::string NameOfWriters(JobRuntime& runtime) {
@@ -84,7 +39,8 @@ bool TakesAllFragments(const BackfillSpec& spec) { return !spec.only_rows && !sp
 // One round: plan on the present version, carry the plan out. Returns whether fragments are left to plan again.
 Result<bool> RunRound(JobRun& run, ColumnLease& lease, bool first) {
   const int64_t start_ns = run.ports.clock.MonotonicNs();
-  LEMAN_ASSIGN_OR_RETURN(const Plan plan, MakePlanOn(run.spec, run.ports.snapshot, run.checkpoints));
+  const bool carry = !run.progress.carry_refused;
+  LEMAN_ASSIGN_OR_RETURN(const Plan plan, PlanOn(run.spec, run.ports.snapshot, run.checkpoints, carry));
   JobMetrics& metrics = run.progress.metrics;
   metrics.plan_ns += run.ports.clock.MonotonicNs() - start_ns;
   metrics.rows_total = metrics.rows_committed + plan.rows_total;
@@ -132,6 +88,15 @@ Error WithTableGone(Error error, JobRun& run) {
   return {ErrorKind::kNotFound, "the table '" + run.spec.table_name + "' is gone: it was dropped while the job ran"};
 }
 
+// Checkpoints of fragments that are no more, after every row that they hold has been committed with others.
+void RemoveCarried(JobRun& run) {
+  for (const std::string& file_name : run.progress.carried) {
+    (void)run.checkpoints.Remove({file_name});
+    const auto placed = ParseRegionFileName(file_name);
+    if (placed) (void)run.checkpoints.Remove({PagesFileName(placed->range.fragment_id, placed->fragment_key)});
+  }
+}
+
 bool IsWholeTable(const BackfillSpec& spec) { return !spec.where && TakesAllFragments(spec); }
 
 }  // namespace
@@ -140,7 +105,7 @@ std::string CheckpointFolder(const BackfillSpec& spec) { return "_leman/checkpoi
 
 Result<Plan> PlanBackfill(const BackfillSpec& spec, JobPorts& ports) {
   CheckpointStore checkpoints(ports.store, CheckpointFolder(spec));
-  return MakePlanOn(spec, ports.snapshot, checkpoints);
+  return PlanOn(spec, ports.snapshot, checkpoints);
 }
 
 JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
@@ -160,6 +125,7 @@ JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
   if (status.ok() && IsWholeTable(spec) && spec.done_version != spec.udf_version) {
     status = ports.transaction.MarkDone(spec.udf_version);
   }
+  if (status.ok() && TakesAllFragments(spec)) RemoveCarried(run);
   (void)run.checkpoints.RemoveTemporaries(run.progress.writers);
   JobResult result;
   result.metrics = run.progress.metrics;

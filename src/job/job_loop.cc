@@ -6,6 +6,8 @@
 #include <sstream>
 #include <utility>
 
+#include "plan/carried_checkpoints.h"
+
 namespace leman {
 namespace {
 
@@ -89,8 +91,12 @@ void JobLoop::Prepare() {
     expected_[plan.fragment.id] = plan.fragment;
   }
   for (const FragmentPlan& plan : plan_.fragments) {
-    for (const StoredCheckpoint& checkpoint : plan.checkpoints)
-      AddPart(checkpoint.range, checkpoint.file_name, true, checkpoint.size_bytes);
+    for (const StoredCheckpoint& checkpoint : plan.checkpoints) {
+      FragmentPart part{checkpoints_.KeyOf(checkpoint.file_name), checkpoint.range, true, checkpoint.size_bytes};
+      if (!IsTakenWhole(checkpoint)) part.taken = checkpoint.taken;
+      if (!part.taken.empty()) progress_.carried.insert(checkpoint.file_name);
+      AddPart(std::move(part));
+    }
   }
 }
 

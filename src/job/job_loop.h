@@ -30,6 +30,8 @@ struct JobProgress {
   std::string writers;  ///< What the names of all workers of this run begin with.
   WorkerId next_worker = 1;
   std::set<std::string> discarded;  ///< Keys of corrupt checkpoints; each may be discarded once.
+  std::set<std::string> carried;    ///< Checkpoints of rewritten fragments of which rows were taken.
+  bool carry_refused = false;       ///< Rows of such could not be taken.
 };
 
 /// One use: construct, Run, destroy. The destructor leaves no worker behind.
@@ -88,11 +90,15 @@ class JobLoop {
   void RetireWorker(WorkerId id);
   void StopWorkers();
   // job_loop_finish.cc: assembly and commit.
-  void AddPart(const RowRange& range, const std::string& file_name, bool check_bytes, int64_t size_bytes = 0);
+  void AddPart(FragmentPart part);
   Status VerifyFound(const std::vector<FragmentPart>& parts);
+  Status TakeCarried(std::vector<FragmentPart>& parts, const std::string& fragment_key);
+  Result<AssembledFragment> MakeDataFile(const FragmentPlan& plan, std::vector<FragmentPart>& parts,
+                                         const std::string& file_name);
   void DeleteParts(const FragmentEntry& fragment);
   void Assemble(FragmentEntry& fragment);
-  void OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns);
+  void OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, Result<AssembledFragment> assembled,
+                   int64_t elapsed_ns);
   bool CanPlanAgain(int64_t fragment_id, const Error& error);
   void PlanAgain(const std::vector<int64_t>& fragment_ids);
   void CommitIfDue();

@@ -14,12 +14,16 @@ std::string UniqueSuffix(uint64_t bits) {
   return text;
 }
 
+bool IsRefusal(ErrorKind kind) {
+  return kind == ErrorKind::kUnsupported || kind == ErrorKind::kInternal || kind == ErrorKind::kInvalidArgument;
+}
+
 }  // namespace
 
-void JobLoop::AddPart(const RowRange& range, const std::string& file_name, bool check_bytes, int64_t size_bytes) {
-  FragmentEntry& fragment = fragments_.at(range.fragment_id);
-  fragment.parts[range.start] = {checkpoints_.KeyOf(file_name), range, check_bytes, size_bytes};
-  fragment.rows_covered += range.rows();
+void JobLoop::AddPart(FragmentPart part) {
+  FragmentEntry& fragment = fragments_.at(part.range.fragment_id);
+  fragment.rows_covered += part.range.rows();
+  fragment.parts[part.range.start] = std::move(part);
   if (fragment.rows_covered == fragment.plan->fragment.physical_rows && !fragment.assembling) Assemble(fragment);
 }
 
@@ -29,20 +33,35 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
   std::vector<FragmentPart> parts;
   for (const auto& [start, part] : fragment.parts) parts.push_back(part);
   ++assemblies_running_;
-  const int64_t id = fragment.plan->fragment.id;
-  const int64_t rows = fragment.plan->fragment.physical_rows;
-  assembling_->Post([this, id, rows, parts = std::move(parts), name = fragment.file_name] {
+  assembling_->Post([this, &plan = *fragment.plan, parts = std::move(parts), name = fragment.file_name]() mutable {
     const int64_t start_ns = ports_.clock.MonotonicNs();
     Result<AssembledFragment> assembled = MakeError(ErrorKind::kCancelled, "the job is ending");
-    if (!failed_) {
-      const Status intact = VerifyFound(parts);
-      assembled = intact.ok() ? ports_.assembler.Assemble(id, parts, rows, name) : intact.error();
-    }
+    if (!failed_) assembled = MakeDataFile(plan, parts, name);
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;
-    inbox_.Post([this, id, assembled = std::move(assembled), elapsed_ns]() mutable {
-      OnAssembled(id, std::move(assembled), elapsed_ns);
-    });
+    inbox_.Post([this, id = plan.fragment.id, parts = std::move(parts), assembled = std::move(assembled),
+                 elapsed_ns]() mutable { OnAssembled(id, std::move(parts), std::move(assembled), elapsed_ns); });
   });
+}
+
+// On a background thread. Parts of which rows had to be taken are new ones afterwards.
+Result<AssembledFragment> JobLoop::MakeDataFile(const FragmentPlan& plan, std::vector<FragmentPart>& parts,
+                                                const std::string& file_name) {
+  LEMAN_RETURN_IF_ERROR(VerifyFound(parts));
+  LEMAN_RETURN_IF_ERROR(TakeCarried(parts, plan.fragment_key));
+  return ports_.assembler.Assemble(plan.fragment.id, parts, plan.fragment.physical_rows, file_name);
+}
+
+Status JobLoop::TakeCarried(std::vector<FragmentPart>& parts, const std::string& fragment_key) {
+  const std::string writers = progress_.writers + "-taken-" + std::to_string(parts.front().range.fragment_id);
+  for (FragmentPart& part : parts) {
+    if (part.taken.empty()) continue;
+    if (failed_) return MakeError(ErrorKind::kCancelled, "the job is ending");
+    const std::string key = checkpoints_.TemporaryKey(writers, part.range.start);
+    LEMAN_ASSIGN_OR_RETURN(const int64_t size_bytes, ports_.assembler.TakeRows(part, key));
+    LEMAN_ASSIGN_OR_RETURN(const std::string name, checkpoints_.Publish(key, part.range, fragment_key, size_bytes));
+    part = {checkpoints_.KeyOf(name), part.range};
+  }
+  return Ok();
 }
 
 // What lay on a disk since an earlier run may have changed there; what this run wrote is as safe as any other file.
@@ -53,9 +72,23 @@ Status JobLoop::VerifyFound(const std::vector<FragmentPart>& parts) {
   return Ok();
 }
 
-void JobLoop::OnAssembled(int64_t fragment_id, Result<AssembledFragment> assembled, int64_t elapsed_ns) {
+void JobLoop::OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, Result<AssembledFragment> assembled,
+                          int64_t elapsed_ns) {
   --assemblies_running_;
   metrics_.assemble_ns += elapsed_ns;
+  const auto is_carried = [](const FragmentPart& part) { return !part.taken.empty(); };
+  const bool not_all_taken = std::any_of(parts.begin(), parts.end(), is_carried);
+  for (FragmentPart& part : parts) {
+    FragmentPart& known = fragments_.at(fragment_id).parts.at(part.range.start);
+    if (known.key != part.key) known = std::move(part);
+  }
+  if (!assembled.ok() && not_all_taken && IsRefusal(assembled.error().kind)) {
+    // Values that cannot be had from where they are can be computed.
+    progress_.carry_refused = true;
+    log_.Event("fragment " + std::to_string(fragment_id) + " is computed again: " + assembled.error().message);
+    PlanAgain({fragment_id});
+    return;
+  }
   if (!assembled.ok() && CanPlanAgain(fragment_id, assembled.error())) {
     log_.Event("fragment " + std::to_string(fragment_id) + " is planned again: " + assembled.error().message);
     PlanAgain({fragment_id});
@@ -157,7 +190,8 @@ bool JobLoop::CanPlanAgain(int64_t fragment_id, const Error& error) {
   for (const auto& part : parts) {
     if (any_named && !named(part)) continue;
     // A second time it is not the disk that forgets, but a defect: then nothing more is thrown away.
-    if (!progress_.discarded.insert(part.second.key).second) continue;
+    // A checkpoint of rewritten rows may be a part of several fragments.
+    if (!progress_.discarded.insert(part.second.key).second && part.second.taken.empty()) continue;
     new_to_us = true;
     (void)ports_.store.Delete(part.second.key);
   }

@@ -216,7 +216,7 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
   }
   metrics_.work.Add(done.times);
   // Locks of a shared file system may be worth nothing between machines: then only the bytes tell.
-  AddPart(done.range, done.path, !ports_.pool.on_this_machine());
+  AddPart({checkpoints_.KeyOf(done.path), done.range, !ports_.pool.on_this_machine()});
   AddSkipped(done.skipped);
 }
 

@@ -26,6 +26,8 @@ struct FragmentPart {
   RowRange range;
   bool check_bytes = false;  ///< Of a region: it was found, or made elsewhere; its bytes deserve a look.
   int64_t size_bytes = 0;    ///< Of one of an earlier run; else 0.
+  /// Not empty: the range holds these rows of it, which was made for a fragment that has been rewritten since.
+  std::vector<RowRange> taken = {};
 };
 
 enum class AssemblyWay { kLinked, kPlaced, kStitched, kReencoded };
@@ -44,6 +46,11 @@ class Assembler {
   /// `parts` cover all `physical_rows` in row order. The file appears complete under "data/<file_name>" or not at all.
   virtual Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                              int64_t physical_rows, const std::string& file_name) = 0;
+  /// Writes the rows `part.taken` of a checkpoint into a file of their own at the key `to_key`; returns its size.
+  virtual Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) {
+    (void)to_key;
+    return MakeError(ErrorKind::kUnsupported, "rows of ", part.key, " cannot be taken");
+  }
   /// Bytes written so far for data files that are being made now.
   [[nodiscard]] virtual int64_t bytes_in_hand() const { return 0; }
   /// The job is ending: what is being made is to end soon, with kCancelled, and nothing is begun any more.

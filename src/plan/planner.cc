@@ -4,6 +4,7 @@
 #include <deque>
 #include <utility>
 
+#include "plan/carried_checkpoints.h"
 #include "plan/task_size.h"
 
 namespace leman {
@@ -83,71 +84,10 @@ std::string KeyOfRows(const std::vector<int64_t>& rows) {
   return text;
 }
 
-DoneScope ScopeAfterWhere(const BackfillSpec& spec, const FragmentInfo& fragment,
-                          const std::optional<DoneRecord>& record) {
-  if (fragment.output_file.empty()) return DoneScope::kPartial;
-  if (record && record->computation == DoneComputation(spec, fragment)) return record->scope;
-  if (!record && spec.done_version == spec.udf_version) return DoneScope::kPartial;
-  return DoneScope::kMixed;
-}
-
-// Selects rows that hold no value: of several columns, in none.
-std::string NullCondition(const BackfillSpec& spec) {
-  if (spec.columns.empty()) return QuoteIdentifier(spec.column) + " IS NULL";
-  std::string condition;
-  for (const std::string& column : spec.columns) {
-    condition += (condition.empty() ? "" : " AND ") + QuoteIdentifier(column) + " IS NULL";
-  }
-  return condition;
-}
-
 }  // namespace
 
 bool FragmentPlan::complete() const {
   return MissingRanges(fragment.id, fragment.physical_rows, RangesOf(checkpoints)).empty();
-}
-
-std::string QuoteIdentifier(const std::string& name) {
-  std::string quoted = "`";
-  for (const char c : name) {
-    quoted += c;
-    if (c == '`') quoted += c;
-  }
-  return quoted + "`";
-}
-
-bool NeedsHistory(const BackfillSpec& spec, const FragmentInfo& fragment) {
-  return !spec.where && !spec.only_rows && spec.done_version == spec.udf_version && !fragment.output_file.empty() &&
-         fragment.physical_rows > fragment.deleted_rows && !ParseDoneFileName(fragment.output_file);
-}
-
-bool IsOutdated(const FileOfUpdate& file) {
-  if (file.sets_output) return false;
-  const auto has_no_record = [](const std::string& name) { return !name.empty() && !ParseDoneFileName(name); };
-  return file.sets_inputs || std::any_of(file.came_from.begin(), file.came_from.end(), has_no_record);
-}
-
-FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fragment, bool outdated) {
-  using Need = FragmentDecision::Need;
-  if (fragment.physical_rows == fragment.deleted_rows) return {Need::kNothing, "", DoneScope::kFull};
-  const auto record = ParseDoneFileName(fragment.output_file);
-  const bool current = record && record->computation == DoneComputation(spec, fragment);
-  if (spec.only_rows) {
-    if (spec.only_rows->count(fragment.id) == 0) return {Need::kNothing, "", DoneScope::kFull};
-    return {Need::kFilter, NullCondition(spec), ScopeAfterWhere(spec, fragment, record)};
-  }
-  if (spec.where) {
-    const bool done = current && !spec.where_reads_output && record->where == DoneWhere(spec, fragment);
-    if (done) return {Need::kNothing, "", record->scope};
-    return {Need::kFilter, *spec.where, ScopeAfterWhere(spec, fragment, record)};
-  }
-  if (current && record->scope == DoneScope::kFull) return {Need::kNothing, "", DoneScope::kFull};
-  const bool rest_is_null = current && record->scope == DoneScope::kPartial;
-  const bool unrecorded = NeedsHistory(spec, fragment) && !outdated;
-  if (rest_is_null || unrecorded) {
-    return {Need::kFilter, NullCondition(spec), DoneScope::kFull};
-  }
-  return {Need::kAll, "", DoneScope::kFull};
 }
 
 std::vector<FragmentInfo> SelectFragments(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments) {
@@ -159,13 +99,13 @@ std::vector<FragmentInfo> SelectFragments(const BackfillSpec& spec, const std::v
 
 Plan MakePlan(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
               const std::map<int64_t, int64_t>& selected, const CheckpointIndex& checkpoints,
-              const std::set<std::string>& outdated) {
+              const FileHistory& history) {
   Plan plan;
   const auto chosen = SelectFragments(spec, fragments);
   plan.fragments_outside = static_cast<int64_t>(fragments.size() - chosen.size());
   int64_t rows_to_compute = 0;
   for (const FragmentInfo& fragment : chosen) {
-    const FragmentDecision decision = DecideFragment(spec, fragment, outdated.count(fragment.output_file) > 0);
+    const FragmentDecision decision = DecideFragment(spec, fragment, history);
     FragmentPlan item{.fragment = fragment, .filter = decision.filter};
     item.rows_selected = fragment.physical_rows - fragment.deleted_rows;
     if (decision.need == FragmentDecision::Need::kFilter) {
@@ -181,7 +121,7 @@ Plan MakePlan(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragmen
     const std::string rows_key = item.only_rows.empty() ? "" : KeyOfRows(item.only_rows);
     item.fragment_key = FragmentKey(fragment, item.selection, item.filter + rows_key);
     item.record = {decision.scope_after, DoneComputation(spec, fragment), DoneWhere(spec, fragment)};
-    item.checkpoints = checkpoints.Of(fragment.id, item.fragment_key, fragment.physical_rows);
+    item.checkpoints = UsableCheckpoints(spec, fragment, item.fragment_key, checkpoints, history);
     int64_t found_rows = 0;
     for (const StoredCheckpoint& checkpoint : item.checkpoints) found_rows += checkpoint.range.rows();
     plan.rows_total += item.rows_selected;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -11,9 +10,9 @@
 #include "checkpoint/checkpoint_index.h"
 #include "model/backfill_spec.h"
 #include "model/checkpoint_key.h"
-#include "model/file_of_update.h"
 #include "model/fragment_info.h"
 #include "model/task.h"
+#include "plan/fragment_decision.h"
 
 namespace leman {
 
@@ -42,33 +41,12 @@ struct Plan {
   int32_t workers = 0;                  ///< Processes that are worth starting.
 };
 
-/// What a fragment needs, decided from its done-record alone.
-struct FragmentDecision {
-  enum class Need { kNothing, kAll, kFilter } need = Need::kAll;
-  std::string filter;
-  DoneScope scope_after = DoneScope::kFull;
-};
-
-/// Whether only the history of the table can tell if what `fragment` holds is up to date: its output lies in a file
-/// without a record, which a plain backfill would take as done.
-bool NeedsHistory(const BackfillSpec& spec, const FragmentInfo& fragment);
-
-/// Pure. Whether what an update copied along, or copied once before, is not of the inputs that are there now.
-bool IsOutdated(const FileOfUpdate& file);
-
-/// Pure; the rules are the table of docs/formats/done_record.md. `outdated`: its output lies in a file that IsOutdated.
-FragmentDecision DecideFragment(const BackfillSpec& spec, const FragmentInfo& fragment, bool outdated = false);
-
 /// The fragments that skip_frags and num_frags leave, in table order.
 std::vector<FragmentInfo> SelectFragments(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments);
 
-/// Pure. `selected` holds the number of rows that each fragment's filter selects, for those that need one,
-/// `outdated` the names of files that are IsOutdated.
+/// Pure. `selected` holds the number of rows that each fragment's filter selects, for those that need one.
 Plan MakePlan(const BackfillSpec& spec, const std::vector<FragmentInfo>& fragments,
               const std::map<int64_t, int64_t>& selected, const CheckpointIndex& checkpoints,
-              const std::set<std::string>& outdated = {});
-
-/// `name` as an identifier of the table's SQL, quoted with backticks.
-std::string QuoteIdentifier(const std::string& name);
+              const FileHistory& history = {});
 
 }  // namespace leman

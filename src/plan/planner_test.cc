@@ -228,12 +228,18 @@ TEST(PlanPrinter, WarnsWhereFragmentsAreFewerThanWorkers) {
 
 TEST(PlannerTest, AnUpdatePutsOutOfDateWhatItCopiedWithOtherInputs) {
   const BackfillSpec spec = Spec();
-  const std::string recorded = DoneBy(spec, Fragments(1, 10)[0], DoneScope::kFull).output_file;
-  EXPECT_TRUE(IsOutdated({"f", true, false, {recorded}}));
-  EXPECT_FALSE(IsOutdated({"f", true, true, {recorded}})) << "somebody set the value by hand";
-  EXPECT_FALSE(IsOutdated({"f", false, false, {recorded, ""}}));
-  EXPECT_TRUE(IsOutdated({"f", false, false, {recorded, "other.lance"}})) << "an earlier update may have set an input";
-  EXPECT_TRUE(IsOutdated({"f", false, false, {"?"}}));
+  const FragmentInfo empty = Fragments(1, 10)[0];
+  const FragmentInfo recorded = DoneBy(spec, empty, DoneScope::kFull);
+  FragmentInfo foreign = empty;
+  foreign.output_file = "other.lance";
+  FragmentInfo replaced = recorded;
+  replaced.input_identity = "another";
+  EXPECT_TRUE(IsOutdated(spec, {"f", true, false, {recorded}}));
+  EXPECT_FALSE(IsOutdated(spec, {"f", true, true, {recorded}})) << "somebody set the value by hand";
+  EXPECT_FALSE(IsOutdated(spec, {"f", false, false, {recorded, empty}}));
+  EXPECT_TRUE(IsOutdated(spec, {"f", false, false, {recorded, foreign}})) << "an earlier update may have set an input";
+  EXPECT_TRUE(IsOutdated(spec, {"f", false, false, {replaced}})) << "its input was replaced before the update";
+  EXPECT_TRUE(IsOutdated(spec, {"f", false, false, {}, false}));
 }
 
 TEST(PlannerTest, WhatAnUpdateCopiedAlongIsComputedAgain) {
@@ -245,8 +251,9 @@ TEST(PlannerTest, WhatAnUpdateCopiedAlongIsComputedAgain) {
   spec.done_version = "v1";
   EXPECT_TRUE(NeedsHistory(spec, fragment));
   EXPECT_EQ(DecideFragment(spec, fragment).filter, "`y` IS NULL");
-  EXPECT_EQ(DecideFragment(spec, fragment, true).need, FragmentDecision::Need::kAll);
-  const Plan plan = MakePlan(spec, {fragment}, {}, {}, {"u.lance"});
+  const FileHistory history(spec, {{{"u.lance", true, false, {}}}, {}});
+  EXPECT_EQ(DecideFragment(spec, fragment, history).need, FragmentDecision::Need::kAll);
+  const Plan plan = MakePlan(spec, {fragment}, {}, {}, history);
   ASSERT_EQ(plan.fragments.size(), 1U);
   EXPECT_EQ(plan.fragments[0].selection, Selection::kAll);
   fragment.output_file = DoneFileName({DoneScope::kFull, DoneComputation(spec, fragment), "0"}, "0123456789ab");

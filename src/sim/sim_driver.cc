@@ -147,6 +147,21 @@ Result<AssembledFragment> SimAssembler::Assemble(int64_t fragment_id, const std:
   return assembled;
 }
 
+Result<int64_t> SimAssembler::TakeRows(const FragmentPart& part, const std::string& to_key) {
+  LEMAN_ASSIGN_OR_RETURN(const std::string bytes, store_.Get(part.key));
+  LEMAN_ASSIGN_OR_RETURN(const Int64s values, DecodeValues(part.key, bytes));
+  const auto name = ParseCheckpointFileName(part.key.substr(part.key.rfind('/') + 1));
+  Int64s taken;
+  for (const RowRange& range : part.taken) {
+    for (int64_t row = range.start; row < range.end; ++row) {
+      taken.push_back(values.at(static_cast<size_t>(row - name->range.start)));
+    }
+  }
+  const std::string made = EncodeValues(taken);
+  LEMAN_RETURN_IF_ERROR(store_.Put(to_key, made));
+  return static_cast<int64_t>(made.size());
+}
+
 Result<std::string> SimHost::WorkerPayload() { return std::to_string(driver_.view.version()); }
 
 // The user's patience: a job that has made no progress for long is cancelled, and run again.

@@ -63,6 +63,7 @@ class SimAssembler final : public Assembler {
   SimAssembler(World& world, ObjectStore& store) : world_(world), store_(store) {}
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
+  Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) override;
 
  private:
   World& world_;

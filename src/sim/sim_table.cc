@@ -1,6 +1,9 @@
 #include "sim/sim_table.h"
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <utility>
 
 #include "model/checkpoint_key.h"
 
@@ -35,7 +38,7 @@ void SimTable::Disturb() {
   SimVersion next{versions_.back().fragments, std::nullopt, {}};
   ++world_.tally.changes;
   ++world_.incidents;
-  switch (next.fragments.empty() ? 0 : world_.random.Below(5)) {
+  switch (next.fragments.empty() ? 0 : world_.random.Below(6)) {
     case 0:
       Append(next);
       break;
@@ -47,6 +50,9 @@ void SimTable::Disturb() {
       break;
     case 3:
       Update(next);
+      break;
+    case 4:
+      MoveRows(next);
       break;
     default:
       world_.Trace("other writer: another column");
@@ -74,51 +80,126 @@ void SimTable::DeleteRow(SimVersion& next) {
 }
 
 void SimTable::Compact(SimVersion& next) {
-  // A fragment whose values are out of date loses with its done-record the only sign of it: docs/reliability.md.
   std::vector<int64_t> chosen;
   for (const auto& [id, fragment] : next.fragments) {
-    if (!fragment.stale && chosen.size() < 2 && world_.random.Chance(0.7)) chosen.push_back(id);
+    if (chosen.size() < 3 && world_.random.Chance(0.6)) chosen.push_back(id);
   }
   if (chosen.empty()) return;
-  SimFragment compacted;
-  Int64s y;
-  bool any = false;
+  Rewrite rewrite;
+  rewrite.version = latest() + 1;
+  SimFragment all = CompactRows(next, chosen, rewrite);
   for (const int64_t id : chosen) {
-    const SimFragment& from = next.fragments.at(id);
-    const Int64s values = OutputOf(from);
-    any = any || !from.output_file.empty();
-    for (size_t i = 0; i < from.rows.size(); ++i) {
-      if (from.rows[i].deleted) continue;
-      compacted.rows.push_back(from.rows[i]);
-      y.push_back(values[i]);
-    }
     next.fragments.erase(id);
     next.conflicts.insert(id);
   }
   world_.Trace("other writer: compacts " + std::to_string(chosen.size()) + " fragment(s) from " +
                std::to_string(chosen[0]) + " into " + std::to_string(next_fragment_));
-  if (compacted.rows.empty()) return;
-  compacted.input_file = "in" + std::to_string(next_file_++) + ".lance";
-  if (any) {
-    compacted.output_file = "compacted-" + std::to_string(next_file_++) + ".lance";
-    world_.objects["data/" + compacted.output_file] = {EncodeValues(y), world_.now_us()};
+  const Int64s values = OutputOf(all);
+  world_.objects.erase("data/" + all.output_file);
+  if (all.rows.empty()) return;
+  // One fragment, or two.
+  const auto rows = static_cast<int64_t>(all.rows.size());
+  const int64_t middle = rows > 1 && world_.random.Chance(0.3) ? world_.random.Between(1, rows - 1) : rows;
+  for (const auto& [start, end] : {std::pair(int64_t{0}, middle), std::pair(middle, rows)}) {
+    if (start == end) continue;
+    SimFragment made;
+    made.rows.assign(all.rows.begin() + start, all.rows.begin() + end);
+    made.input_file = "in" + std::to_string(next_file_++) + ".lance";
+    made.output_file = "compacted-" + std::to_string(next_file_++) + ".lance";
+    world_.objects["data/" + made.output_file] = {EncodeValues(Int64s(values.begin() + start, values.begin() + end)),
+                                                  world_.now_us()};
+    rewrite.to.push_back(InfoOf(next_fragment_, made));
+    next.fragments[next_fragment_++] = std::move(made);
   }
-  next.fragments[next_fragment_++] = std::move(compacted);
+  next.rewrite = std::move(rewrite);
+}
+
+// The live rows of the fragments with their values, in a fragment that is none yet; rarely in another order.
+SimFragment SimTable::CompactRows(const SimVersion& next, const std::vector<int64_t>& chosen, Rewrite& rewrite) {
+  std::vector<std::pair<SimRow, std::optional<int64_t>>> live;
+  for (const int64_t id : chosen) {
+    const SimFragment& from = next.fragments.at(id);
+    const Int64s values = OutputOf(from);
+    RewriteSource source{InfoOf(id, from), {}};
+    for (size_t i = 0; i < from.rows.size(); ++i) {
+      if (from.rows[i].deleted) {
+        source.dropped.push_back(static_cast<int64_t>(i));
+      } else {
+        live.emplace_back(from.rows[i], values[i]);
+      }
+    }
+    rewrite.from.push_back(std::move(source));
+  }
+  if (live.size() > 1 && world_.random.Chance(0.1)) {
+    std::rotate(live.begin(), live.begin() + world_.random.Between(1, static_cast<int64_t>(live.size()) - 1),
+                live.end());
+  }
+  SimFragment all;
+  Int64s values;
+  for (auto& [row, value] : live) {
+    all.rows.push_back(row);
+    values.push_back(value);
+  }
+  all.output_file = "compacting.lance";
+  world_.objects["data/" + all.output_file] = {EncodeValues(values), world_.now_us()};
+  return all;
+}
+
+bool SimTable::KeptOrder(int64_t version) const {
+  const Rewrite& rewrite = *at(version).rewrite;
+  std::vector<int64_t> before;
+  std::vector<int64_t> after;
+  for (const RewriteSource& source : rewrite.from) {
+    for (const SimRow& row : at(version - 1).fragments.at(source.fragment.id).rows) {
+      if (!row.deleted) before.push_back(row.id);
+    }
+  }
+  for (const FragmentInfo& made : rewrite.to) {
+    for (const SimRow& row : at(version).fragments.at(made.id).rows) after.push_back(row.id);
+  }
+  return before == after;
 }
 
 void SimTable::Update(SimVersion& next) {
   auto at = next.fragments.begin();
   std::advance(at, world_.random.Below(static_cast<int64_t>(next.fragments.size())));
   SimFragment& fragment = at->second;
-  // Without a done-record nobody can tell that the values are out of date: docs/reliability.md.
-  if (!fragment.output_file.empty() && !ParseDoneFileName(fragment.output_file)) return;
+  // Without a done-record nobody can tell that the values are out of date, but after a compaction: docs/reliability.md.
+  const bool told = ParseDoneFileName(fragment.output_file) || fragment.output_file.starts_with("compacted-");
+  if (!fragment.output_file.empty() && !told) return;
   for (SimRow& row : fragment.rows) row.x += 2200;  // stays odd or even, and so selected or not
   fragment.input_file = "in" + std::to_string(next_file_++) + ".lance";
-  fragment.stale = fragment.stale || !fragment.output_file.empty();
   // A replaced input column is no conflict to Lance; an update in place is.
   const bool seen = world_.random.Chance(0.5);
   if (seen) next.conflicts.insert(at->first);
   world_.Trace("other writer: rewrites x of fragment " + std::to_string(at->first) + (seen ? "" : " unseen"));
+}
+
+// As Lance updates rows: they are deleted where they were, and written to a new fragment with all their columns.
+void SimTable::MoveRows(SimVersion& next) {
+  auto at = next.fragments.begin();
+  std::advance(at, world_.random.Below(static_cast<int64_t>(next.fragments.size())));
+  SimFragment& fragment = at->second;
+  const Int64s values = OutputOf(fragment);
+  const bool sets_x = world_.random.Chance(0.6);
+  SimFragment moved;
+  Int64s y;
+  for (size_t i = 0; i < fragment.rows.size(); ++i) {
+    if (fragment.rows[i].deleted || !world_.random.Chance(0.4)) continue;
+    moved.rows.push_back(fragment.rows[i]);
+    moved.rows.back().x += sets_x ? 2200 : 0;
+    y.push_back(values[i]);
+    fragment.rows[i].deleted = true;
+  }
+  if (moved.rows.empty()) return;
+  moved.input_file = "in" + std::to_string(next_file_++) + ".lance";
+  moved.output_file = "updated-" + std::to_string(next_file_++) + ".lance";
+  world_.objects["data/" + moved.output_file] = {EncodeValues(y), world_.now_us()};
+  next.update = FileOfUpdate{moved.output_file, sets_x, false, {InfoOf(at->first, fragment)}};
+  next.conflicts.insert(at->first);
+  world_.Trace("other writer: moves " + std::to_string(y.size()) + " row(s) of fragment " + std::to_string(at->first) +
+               (sets_x ? " with new x" : "") + " to " + std::to_string(next_fragment_));
+  next.fragments[next_fragment_++] = std::move(moved);
 }
 
 FragmentInfo SimTable::InfoOf(int64_t id, const SimFragment& fragment) const {
@@ -149,10 +230,28 @@ Int64s SimTable::OutputOf(const SimFragment& fragment) {
   return std::move(values).value();
 }
 
-bool SimTable::Selected(const std::string& filter, const SimRow& row, const std::optional<int64_t>& y) const {
+bool SimTable::Selected(const std::string& filter, const SimRow& row, const std::optional<int64_t>& y,
+                        int64_t address) const {
   if (row.deleted) return false;
   if (filter.empty()) return true;
-  return filter == kWhere ? row.x % 2 != 0 : !y.has_value();
+  if (!filter.starts_with("(_rowaddr")) return filter == kWhere ? row.x % 2 != 0 : !y.has_value();
+  // What the planner writes of parts: "(_rowaddr >= A AND _rowaddr < B AND (…)) OR (_rowaddr …".
+  for (size_t at = 0; at != std::string::npos;) {
+    const size_t next = filter.find(" OR (_rowaddr", at);
+    const std::string part = filter.substr(at, next == std::string::npos ? next : next - at);
+    at = next == std::string::npos ? next : next + 4;
+    int64_t start = 0;
+    int64_t end = 0;
+    int length = 0;
+    constexpr const char* kForm = "(_rowaddr >= %" SCNd64 " AND _rowaddr < %" SCNd64 "%n";
+    if (std::sscanf(part.c_str(), kForm, &start, &end, &length) != 2) world_.Violate("unexpected filter " + filter);
+    if (address < start || address >= end) continue;
+    std::string rest = part.substr(static_cast<size_t>(length));
+    if (rest == ")") return true;
+    rest = rest.substr(6, rest.size() - 8);  // " AND (…))"
+    return Selected(rest, row, y, address);
+  }
+  return false;
 }
 
 Result<int64_t> SimTable::Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates,
@@ -170,7 +269,6 @@ Result<int64_t> SimTable::Commit(int64_t read_version, const std::vector<Fragmen
     found->second.output_file = update.file_name;
     const auto record = ParseDoneFileName(update.file_name);
     if (!record) world_.Violate("a data file without a done-record was committed: " + update.file_name);
-    found->second.stale = found->second.input_file != read.at(update.fragment_id).input_file;
     next.conflicts.insert(update.fragment_id);
   }
   versions_.push_back(std::move(next));

@@ -12,6 +12,7 @@
 
 #include "model/fragment_info.h"
 #include "model/fragment_update.h"
+#include "model/table_history.h"
 #include "sim/sim_world.h"
 #include "table/batch_reader.h"
 #include "table/table_snapshot.h"
@@ -33,13 +34,14 @@ struct SimFragment {
   std::vector<SimRow> rows;
   std::string input_file;
   std::string output_file;
-  bool stale = false;  ///< Another writer changed x after y was filled, as only the done-record tells.
 };
 
 struct SimVersion {
   std::map<int64_t, SimFragment> fragments;
   std::optional<CommitMark> mark;
   std::set<int64_t> conflicts;  ///< Fragments that this version changed in a way that a commit on an older one sees.
+  std::optional<Rewrite> rewrite = {};      ///< What it compacted.
+  std::optional<FileOfUpdate> update = {};  ///< What it moved, with new values.
 };
 
 class SimTable {
@@ -56,7 +58,11 @@ class SimTable {
   [[nodiscard]] FragmentInfo InfoOf(int64_t id, const SimFragment& fragment) const;
   /// The values of y; a file that is not there is a broken promise.
   Int64s OutputOf(const SimFragment& fragment);
-  [[nodiscard]] bool Selected(const std::string& filter, const SimRow& row, const std::optional<int64_t>& y) const;
+  /// `address`: of the row; as in Lance, the fragment's number and the row's number in it.
+  [[nodiscard]] bool Selected(const std::string& filter, const SimRow& row, const std::optional<int64_t>& y,
+                              int64_t address) const;
+  /// Whether the rows that a version compacted are in the order they were in.
+  [[nodiscard]] bool KeptOrder(int64_t version) const;
 
   Result<int64_t> Commit(int64_t read_version, const std::vector<FragmentUpdate>& updates, const CommitMark& mark);
   /// Every live row as it must be when all jobs are done.
@@ -74,6 +80,8 @@ class SimTable {
   void DeleteRow(SimVersion& next);
   void Compact(SimVersion& next);
   void Update(SimVersion& next);
+  void MoveRows(SimVersion& next);
+  SimFragment CompactRows(const SimVersion& next, const std::vector<int64_t>& chosen, Rewrite& rewrite);
   void CheckUpdate(const FragmentUpdate& update, const SimFragment& now, const SimFragment& read);
 
   World& world_;
@@ -94,6 +102,9 @@ class TableView final : public TableSnapshot, public TableTransaction, public Ba
   Result<std::vector<FragmentInfo>> Fragments() override;
   Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                    const std::vector<int64_t>& fragment_ids) override;
+  Result<TableHistory> HistoryOf(const std::vector<std::string>& names) override;
+  Result<bool> KeptOrder(const Rewrite& rewrite) override;
+  Result<std::vector<TableChange>> Changes(int64_t since_version, int64_t until_version) override;
   Result<int64_t> MoveToLatest() override;
   Result<BatchStream> Open(const ReadRequest& request) override;
   Result<int64_t> LatestVersion() override;

@@ -83,6 +83,10 @@ TEST_F(SimTest, NoticesCommitsThatDoNotLookAtWhatOthersChanged) {
 
 TEST_F(SimTest, NoticesValuesOnTheWrongRows) { EXPECT_GT(Noticed(Sabotage::kSwapParts, true), 0); }
 
+TEST_F(SimTest, NoticesValuesOnRowsThatACompactionPutInAnotherOrder) {
+  EXPECT_GT(Noticed(Sabotage::kTrustOrder, false, 1000), 0);
+}
+
 TEST_F(SimTest, NoticesThatDamagedCheckpointsAreUsed) { EXPECT_GT(Noticed(Sabotage::kIgnoreDamage, false), 0); }
 
 TEST_F(SimTest, NoticesLeftoversAfterACleanup) { EXPECT_GT(Noticed(Sabotage::kCleanNothing, false), 0); }

@@ -29,6 +29,7 @@ enum class Sabotage {
   kBlindCommit,        ///< The table does not say what others changed.
   kSwapParts,          ///< Assembly puts two checkpoints in the wrong order.
   kIgnoreDamage,       ///< Assembly does not check the checkpoints' bytes.
+  kTrustOrder,         ///< Compactions are believed to keep rows in order.
   kCleanNothing,       ///< Cleanup leaves what it should remove.
   kCleanTooMuch,       ///< Cleanup removes data files that the table refers to.
 };

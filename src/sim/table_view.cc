@@ -28,10 +28,48 @@ Result<std::map<int64_t, int64_t>> TableView::CountSelected(const std::string& f
     const SimFragment& fragment = table_.at(version_).fragments.at(id);
     const Int64s y = table_.OutputOf(fragment);
     for (size_t i = 0; i < fragment.rows.size(); ++i) {
-      counts[id] += table_.Selected(filter, fragment.rows[i], y[i]) ? 1 : 0;
+      const int64_t address = (id << 32) + static_cast<int64_t>(i);
+      counts[id] += table_.Selected(filter, fragment.rows[i], y[i], address) ? 1 : 0;
     }
   }
   return counts;
+}
+
+Result<TableHistory> TableView::HistoryOf(const std::vector<std::string>& names) {
+  LEMAN_RETURN_IF_ERROR(world_.Enter(process_, "read history"));
+  if (world_.Fault(world_.faults.store_error, "read fails")) return MakeError(ErrorKind::kRetryable, "simulated");
+  TableHistory history;
+  std::set<std::string> pending(names.begin(), names.end());
+  for (int64_t version = version_; version > 0; --version) {
+    const SimVersion& made = table_.at(version);
+    if (made.update && pending.contains(made.update->name)) history.updates.push_back(*made.update);
+    if (!made.rewrite) continue;
+    const auto& to = made.rewrite->to;
+    if (std::none_of(to.begin(), to.end(), [&](const auto& one) { return pending.contains(one.output_file); }))
+      continue;
+    history.rewrites.push_back(*made.rewrite);
+    for (const RewriteSource& source : made.rewrite->from) pending.insert(source.fragment.output_file);
+  }
+  return history;
+}
+
+Result<bool> TableView::KeptOrder(const Rewrite& rewrite) {
+  LEMAN_RETURN_IF_ERROR(world_.Enter(process_, "compare rewritten rows"));
+  if (world_.Fault(world_.faults.store_error, "read fails")) return MakeError(ErrorKind::kRetryable, "simulated");
+  // The version before may have been removed.
+  if (world_.Fault(world_.faults.clean / 2, "a rewrite cannot be followed")) return false;
+  return world_.options.sabotage == Sabotage::kTrustOrder || table_.KeptOrder(rewrite.version);
+}
+
+Result<std::vector<TableChange>> TableView::Changes(int64_t since_version, int64_t until_version) {
+  LEMAN_RETURN_IF_ERROR(world_.Enter(process_, "read what changed"));
+  std::vector<TableChange> changes;
+  for (int64_t version = since_version + 1; version <= until_version; ++version) {
+    const SimVersion& made = table_.at(version);
+    const char* name = made.mark ? "DataReplacement" : made.rewrite ? "Rewrite" : made.update ? "Update" : "Append";
+    changes.push_back({version, name, made.update.has_value()});
+  }
+  return changes;
 }
 
 Result<int64_t> TableView::MoveToLatest() {
@@ -54,7 +92,8 @@ Result<BatchStream> TableView::Open(const ReadRequest& request) {
       for (auto row = static_cast<size_t>(start); row < static_cast<size_t>(end); ++row) {
         x.emplace_back(fragment.rows[row].x);
         present.push_back(y[row]);
-        selected.push_back(table_.Selected(request.filter, fragment.rows[row], y[row]));
+        const int64_t address = (piece.fragment_id << 32) + static_cast<int64_t>(row);
+        selected.push_back(table_.Selected(request.filter, fragment.rows[row], y[row], address));
         live.push_back(fragment.rows[row].deleted ? std::nullopt : std::optional<int64_t>(row));
       }
       std::vector<OwnedArray> columns;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/file_of_update.h"
 #include "model/fragment_info.h"
+#include "model/table_history.h"
 
 namespace leman {
 
@@ -21,11 +21,19 @@ class TableSnapshot {
   /// absent.
   virtual Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                            const std::vector<int64_t>& fragment_ids) = 0;
-  /// Those of these data files that updates made, as far as the table's history goes back. Reads one small file for
-  /// each version that it looks at; a table that keeps no history knows of none.
-  virtual Result<std::vector<FileOfUpdate>> FilesOfUpdates(const std::vector<std::string>& names) {
+  /// What updates and rewrites made these data files of the output column, and, of rewrites, those that they rewrote,
+  /// as far as the table's history goes back. Reads one small file for each version that it looks at; a table that
+  /// keeps no history knows of none.
+  virtual Result<TableHistory> HistoryOf(const std::vector<std::string>& names) {
     (void)names;
-    return std::vector<FileOfUpdate>{};
+    return TableHistory{};
+  }
+  /// Whether a rewrite kept its rows in order (Rewrite::in_order), proven by the rows themselves: by their stable row
+  /// ids, where the table has them, else by what they hold in all columns that count. Where that can no longer be
+  /// known, false.
+  virtual Result<bool> KeptOrder(const Rewrite& rewrite) {
+    (void)rewrite;
+    return false;
   }
   /// From now on this is the newest version of the table; returns it.
   virtual Result<int64_t> MoveToLatest() = 0;

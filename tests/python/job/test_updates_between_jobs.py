@@ -98,3 +98,43 @@ def test_a_value_that_somebody_set_by_hand_stays(filled: FilledTable) -> None:
     assert filled.backfill() == 0
     assert filled.dataset().count_rows("y = -1") == 1
     assert filled.dataset().count_rows("y = -2") == 1
+
+
+def test_an_update_and_then_a_compaction(filled: FilledTable) -> None:
+    filled.dataset().update({"x": "x + 1000"}, where="x in (3, 17, 18)")
+    filled.dataset().delete("id = 20")
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=100)
+    assert len(filled.dataset().get_fragments()) == 1
+    assert filled.outdated() == 3
+    assert filled.backfill() == 3
+    assert filled.outdated() == 0
+    assert filled.backfill() == 0
+
+
+def test_an_update_between_two_compactions(filled: FilledTable) -> None:
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=20)
+    filled.dataset().update({"x": "x + 1000"}, where="x in (3, 27)")
+    filled.dataset().update({"id": "id + 1000"}, where="id = 35")
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=100)
+    assert len(filled.dataset().get_fragments()) == 1
+    # Which rows an update moved is known, not whether their values were out of date where they came from.
+    assert filled.backfill() in (2, 3)
+    assert filled.outdated() == 0
+    assert filled.backfill() == 0
+
+
+def test_a_compaction_alone_costs_nothing(filled: FilledTable) -> None:
+    filled.dataset().delete("id in (5, 6, 33)")
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=20)
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=100)
+    assert filled.backfill() == 0
+    assert filled.outdated() == 0
+
+
+def test_a_value_set_by_hand_stays_through_a_compaction_with_an_update(filled: FilledTable) -> None:
+    filled.dataset().update({"y": "-1"}, where="x = 3")
+    filled.dataset().update({"x": "x + 1000"}, where="x = 17")
+    filled.dataset().optimize.compact_files(target_rows_per_fragment=100)
+    assert filled.backfill() == 1
+    assert filled.dataset().count_rows("y = -1") == 1
+    assert filled.outdated() == 1
