@@ -26,7 +26,8 @@ std::string TextOf(nb::handle value) {
 
 // Frames between the engine and the user's function, which tell a user nothing.
 bool IsOurs(const std::string& frame) {
-  for (const char* file : {"/leman/batch_call.py", "/leman/async_call.py", "/asyncio/base_events.py"}) {
+  for (const char* file : {"/leman/batch_call.py", "/leman/async_call.py", "/leman/blob_inputs.py",
+                           "/leman/blob_outputs.py", "/asyncio/base_events.py"}) {
     if (frame.find(file) != std::string::npos) return true;
   }
   return false;

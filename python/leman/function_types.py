@@ -62,6 +62,7 @@ _ADVICE = {
     "ndarray": "data_type=pa.list_(pa.float32(), 384)), item type and length, or data_type=pa.list_(pa.float32())",
     "mapping": 'data_type=pa.struct([("label", pa.string()), ("score", pa.float32())]))',
     "list": "data_type=pa.list_(pa.string())), or annotate the items: list[str]",
+    "tuple": 'data_type=pa.struct([("label", pa.string()), ("score", pa.float32())])), or annotate a NamedTuple',
     "null": "data_type=pa.int64()), or whatever type the column has",
 }
 
@@ -97,6 +98,8 @@ class AnnotatedType:
         if deepest.name in ("struct", "columns"):
             open_fields = [name for name, field in deepest.fields if not field.can_be_output]
             return f'data_type=pa.struct([("{open_fields[0] if open_fields else "label"}", pa.string()), …]))'
+        if deepest.name == "list" and deepest.text.startswith("tuple["):
+            return _ADVICE["tuple"]
         return _ADVICE.get(deepest.name, "data_type=pa.float32()), with the type of one value of the column")
 
 

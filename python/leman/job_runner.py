@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors, executors
 from .object_door import open_remote
+from .source_lines import with_source_lines
 
 if TYPE_CHECKING:
     import lance
@@ -276,7 +277,7 @@ def run_backfill(
     kind = getattr(errors, result["error_type"], errors.JobFailedError)
     if kind is errors.ColumnBusyError:
         raise kind(result["error"], spec.job_id)
-    raise kind(f"{result['error']}\n({resume})", spec.job_id)
+    raise kind(f"{with_source_lines(result['error'])}\n({resume})", spec.job_id)
 
 
 def plan_backfill(spec: BackfillSpec, dataset: lance.LanceDataset) -> Plan:

@@ -279,13 +279,33 @@ def pickle_function(function: UserFunction) -> bytes:
         try:
             return bytes(cloudpickle.dumps(function))
         except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
+            culprit = _what_cannot_be_pickled(function)
             raise TypeError(
-                f"function {function.name!r} cannot be sent to worker processes: {error}; open files, locks, clients "
-                "and models inside the function, or in setup() of a class (a module of your own that is used as a "
-                "whole is sent as a whole; 'from module import name' takes along only that name)"
+                f"function {function.name!r} cannot be sent to worker processes: {culprit}{error}. Make files, locks, "
+                "clients and models inside the function, or in setup() of a class (a module of your own that is used "
+                "as a whole is sent as a whole; 'from module import name' takes along only that name)"
             ) from error
         finally:
             _pickling.inside = False
+
+
+def _what_cannot_be_pickled(function: UserFunction) -> str:
+    """Name the first thing that a function's code refers to and that cannot be pickled; empty where none is found."""
+    import inspect
+
+    import cloudpickle
+
+    target = getattr(function, "_target", None)
+    code = target.__call__ if inspect.isclass(target) else target
+    if not inspect.isfunction(code):
+        return ""
+    found = inspect.getclosurevars(code)
+    for name, value in {**found.globals, **found.nonlocals}.items():
+        try:
+            cloudpickle.dumps(value)
+        except Exception:
+            return f"it uses {name!r} ({type(value).__name__}): "
+    return ""
 
 
 def restore(payload: bytes) -> UserFunction:

@@ -57,12 +57,31 @@ void RestorePending(PyRef exception) {
 #endif
 }
 
+// Whether a frame is one of Leman's own, between the engine and the user's function.
+bool IsOurs(PyObject* frame) {
+  const std::string text = TextOf(frame);
+  return text.find("/leman/blob_inputs.py") != std::string::npos ||
+         text.find("/leman/blob_outputs.py") != std::string::npos;
+}
+
+// Without our own frames; of frames below ours nothing is left out.
+PyRef UsersLines(PyObject* lines) {
+  if (!PyList_Check(lines)) return {};
+  PyRef kept = PyRef::Steal(PyList_New(0));
+  for (Py_ssize_t i = 0; kept && i < PyList_GET_SIZE(lines); ++i) {
+    PyObject* line = PyList_GET_ITEM(lines, i);
+    if (!IsOurs(line) && PyList_Append(kept.get(), line) != 0) return {};
+  }
+  return kept;
+}
+
 // The end matters most: it holds the innermost frames and the message.
 std::string TracebackOf(PyObject* exception) {
   const PyRef traceback = PyRef::Steal(PyException_GetTraceback(exception));
   if (!traceback) return {};
   const PyRef args = PyRef::Steal(PyTuple_Pack(3, Py_TYPE(exception), exception, traceback.get()));
-  const PyRef lines = CallModuleFunction("traceback", "format_exception", args.get());
+  const PyRef all = CallModuleFunction("traceback", "format_exception", args.get());
+  const PyRef lines = all ? UsersLines(all.get()) : PyRef();
   const PyRef nothing = PyRef::Steal(PyUnicode_FromString(""));
   const PyRef joined = PyRef::Steal(lines && nothing ? PyUnicode_Join(nothing.get(), lines.get()) : nullptr);
   if (!joined) {

@@ -117,10 +117,25 @@ def test_what_cannot_be_sent_is_explained() -> None:
         with lock:
             return x
 
-    with pytest.raises(TypeError, match=r"function 'f' cannot be sent to worker processes: .*setup\(\) of a class"):
+    told = r"function 'f' cannot be sent to worker processes: it uses 'lock' \(lock\): .*setup\(\) of a class"
+    with pytest.raises(TypeError, match=told):
         pickle_function(f)
 
 
 def test_restore_takes_only_functions() -> None:
     with pytest.raises(TypeError, match=r"expected a pickled leman\.UserFunction, got int"):
         restore(pickle.dumps(3))
+
+
+def test_source_lines_of_cells_are_put_into_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import linecache
+
+    from leman.source_lines import with_source_lines
+
+    cell = "<ipython-input-1-0971>"
+    monkeypatch.setitem(linecache.cache, cell, (20, None, ["def f(x):\n", "    return 1 // x\n"], cell))
+    text = f'row 1: no\nTraceback (most recent call last):\n  File "{cell}", line 2, in f\nZeroDivisionError: no'
+    complete = text.replace("in f\n", "in f\n    return 1 // x\n")
+    assert with_source_lines(text) == complete
+    assert with_source_lines(complete) == complete
+    assert with_source_lines(text.replace(cell, "<string>")) == text.replace(cell, "<string>")

@@ -66,6 +66,7 @@ def test_the_output_type_follows_from_the_return_annotation(annotation: Any, exp
     [
         (dict, "pa.struct"),
         (list, "list[str]"),
+        (tuple[int, str], "annotate a NamedTuple"),
         (np.ndarray, "pa.list_(pa.float32(), 384)"),
         (Any, "data_type="),
         (int | str, "data_type="),

@@ -93,3 +93,14 @@ def test_what_cannot_take_a_file_is_refused(images: leman.Table) -> None:
     images.add_columns({"y": row})
     images.backfill("y", concurrency=1)
     assert column(images, "y") == list(range(40))
+
+
+def test_a_traceback_holds_the_functions_frames_only(images: leman.Table) -> None:
+    @leman.udf
+    def fails(image: io.IOBase) -> int:
+        return len(image.read()) // 0
+
+    images.add_columns({"y": fails})
+    with pytest.raises(leman.UserFunctionError, match="in fails") as caught:
+        images.backfill("y", concurrency=1)
+    assert str(caught.value).count('  File "') == 1
