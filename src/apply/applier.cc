@@ -86,6 +86,7 @@ Status Applier::RunTask(TaskRun& run) {
     auto batch = std::make_shared<OwnedArray>();
     if (source.stream->get_next(source.stream.get(), batch->Out()) != 0) {
       const char* reason = source.stream->get_last_error(source.stream.get());
+      KeepComputed(run);
       return MakeError(ErrorKind::kRetryable, "read rows: ", reason == nullptr ? "unknown error" : reason);
     }
     run.times.read_ns += ports_.clock.MonotonicNs() - start_ns;
@@ -113,7 +114,12 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
     *run.failed_at = run.RowsAt(rows);
     const int64_t start_ns = ports_.clock.MonotonicNs();
     int64_t selected_rows = 0;
-    LEMAN_ASSIGN_OR_RETURN(OwnedArray values, ComputeRows(run, batch, offset, rows, &selected_rows));
+    Result<OwnedArray> computed = ComputeRows(run, batch, offset, rows, &selected_rows);
+    if (!computed.ok()) {
+      KeepComputed(run);
+      return computed.error();
+    }
+    OwnedArray values = std::move(computed).value();
     int64_t bytes = ArrayBytes(ports_.output_type, *values.get());
     LEMAN_RETURN_IF_ERROR(WriteRows(run, std::move(values)));
     bytes += Ride(run, batch, offset, rows);
@@ -259,6 +265,11 @@ Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
   LEMAN_RETURN_IF_ERROR(run.file->Write(std::move(values)));
   run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
   return Ok();
+}
+
+// The task ends with an error; what it computed before is not computed again.
+void Applier::KeepComputed(TaskRun& run) {
+  if (run.file != nullptr) (void)CutCheckpoint(run);
 }
 
 Status Applier::CutCheckpoint(TaskRun& run) {

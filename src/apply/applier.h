@@ -88,6 +88,7 @@ class Applier {
   [[nodiscard]] std::string PagesPath(const TaskRun& run) const;
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
+  void KeepComputed(TaskRun& run);
   int64_t NextCallRows(TaskRun& run, int64_t batch_rows_left);
   Status RelieveMemory(TaskRun& run);
 

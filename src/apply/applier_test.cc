@@ -267,6 +267,15 @@ TEST_F(ApplierTest, AFailingRowIsNamedAndEarlierCheckpointsStay) {
   EXPECT_EQ(recorder_.checkpoints.size(), 2U);
 }
 
+TEST_F(ApplierTest, WhatWasComputedBeforeAFailingCallIsCheckpointed) {
+  udf_.poison = 25;
+  const Status status = Run({{0, 0, 40}});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(failed_at_, (RowRange{0, 25, 26}));
+  ASSERT_EQ(recorder_.checkpoints.size(), 1U);
+  EXPECT_EQ(recorder_.checkpoints[0].range, (RowRange{0, 0, 20}));
+}
+
 TEST_F(ApplierTest, ShrinksToWhatIsAskedFor) {
   udf_.on_call = [this] { recorder_.shrink = 25; };
   ASSERT_TRUE(Run({{0, 0, 100}}).ok());

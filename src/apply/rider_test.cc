@@ -133,12 +133,12 @@ TEST_F(RiderTest, RidesAgainInTheNextTask) {
   EXPECT_EQ(Ranges(), (std::vector<RowRange>{{0, 40, 60}}));
 }
 
-TEST_F(RiderTest, ATaskThatFailsLeavesOnlyWholeCheckpoints) {
+TEST_F(RiderTest, ATaskThatFailsLeavesWhatWasComputedBefore) {
   cut_.checkpoint_rows = 20;
   udf_.poison = 55;
   EXPECT_FALSE(Run({0, 20, 100}).ok());
-  EXPECT_EQ(Ranges(), (std::vector<RowRange>{{0, 20, 40}}));
-  EXPECT_EQ(files_.List("_leman/checkpoints/r")->size(), 1U);
+  EXPECT_EQ(Ranges(), (std::vector<RowRange>{{0, 20, 40}, {0, 40, 50}}));
+  EXPECT_EQ(files_.List("_leman/checkpoints/r")->size(), 2U);
 }
 
 TEST_F(RiderTest, HasNoPartInWhatIsNotItsToCompute) {

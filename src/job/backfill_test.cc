@@ -129,6 +129,37 @@ TEST_F(BackfillTest, TheHostCanCancel) {
   EXPECT_EQ(Record()["status"], "CANCELLED");
 }
 
+TEST_F(BackfillTest, WhatWorkersHaveInHandIsKeptWhenTheJobIsCancelled) {
+  spec_.batch_size = 2;
+  spec_.checkpoint_rows.reset();
+  spec_.task_rows = 40;
+  MakeCallsTake(20);
+  host_.on_progress = [](const JobMetrics& metrics) { return metrics.rows_in_hand < 8; };
+  const JobResult result = Run();
+  EXPECT_EQ(result.status, JobStatus::kCancelled);
+  EXPECT_GE(result.metrics.rows_computed, 8);
+  EXPECT_EQ(CheckpointedRows(), workers_.rows_computed());
+  EXPECT_EQ(result.metrics.rows_computed, workers_.rows_computed());
+}
+
+TEST_F(BackfillTest, WhatOthersHaveInHandIsKeptWhenARowFails) {
+  spec_.batch_size = 2;
+  spec_.checkpoint_rows.reset();
+  spec_.task_rows = 40;
+  spec_.task_shuffle_diversity = 1;
+  workers_.on_call = [](ThreadWorker&, const Int64s& x, int64_t* failed_row) -> Status {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (x[0] != 10) return Ok();
+    *failed_row = 0;
+    return MakeError(ErrorKind::kUserFunction, "ValueError: bad row");
+  };
+  const JobResult result = Run();
+  EXPECT_EQ(result.status, JobStatus::kFailed);
+  const std::vector<int64_t> kept = CheckpointedX();
+  for (const int64_t x : {0, 9, 100, 105}) EXPECT_NE(std::find(kept.begin(), kept.end(), x), kept.end()) << x;
+  EXPECT_EQ(result.metrics.rows_computed, static_cast<int64_t>(kept.size()));
+}
+
 TEST_F(BackfillTest, ACancelFileBesideTheRecordCancelsAndIsRemoved) {
   MakeCallsTake(100);
   spec_.refresh_status_secs = 0.05;

@@ -14,6 +14,7 @@ namespace {
 constexpr int kPollMs = 50;
 constexpr int64_t kTickNs = 50'000'000;
 constexpr int64_t kProgressNs = 100'000'000;
+constexpr int64_t kWindDownNs = 800'000'000;
 constexpr int kAssemblyThreads = 2;
 constexpr double kNsPerSecond = 1e9;
 
@@ -65,11 +66,29 @@ Result<int64_t> JobLoop::Run() {
     if (const Status status = LoopOnce(); !status.ok()) Fail(status.error());
     if (failure_) break;
   }
+  WindDown();
   StopWorkers();
   Drain();
   Tick();
   if (failure_) return *failure_;
   return fragments_again_;
+}
+
+// The job ends early. What its workers have computed and can put away soon is not lost.
+void JobLoop::WindDown() {
+  if (!failure_ || (failure_->kind != ErrorKind::kCancelled && failure_->kind != ErrorKind::kUserFunction)) return;
+  ending_tasks_.emplace();
+  for (const auto& [id, worker] : workers_) {
+    if (!worker->ready) continue;
+    for (const Command& command : scheduler_.OnWorkerLeaving(id)) {
+      const auto* shrink = std::get_if<ShrinkTask>(&command);
+      if (shrink == nullptr || failed_tasks_.contains({id, shrink->task})) continue;
+      worker->channel.Send(ShrinkMessage{shrink->task, shrink->attempt, shrink->keep_rows});
+      ending_tasks_->insert({id, shrink->task});
+    }
+  }
+  const int64_t deadline_ns = ports_.clock.MonotonicNs() + kWindDownNs;
+  while (!ending_tasks_->empty() && ports_.clock.MonotonicNs() < deadline_ns) Listen();
 }
 
 void JobLoop::Drain() {
@@ -105,6 +124,15 @@ bool JobLoop::finished() const {
 }
 
 Status JobLoop::LoopOnce() {
+  Listen();
+  TakePoolNews();
+  if (failure_) return Ok();
+  CommitIfDue();
+  Tick();
+  return CheckStop();
+}
+
+void JobLoop::Listen() {
   std::vector<pollfd> polled = {{inbox_.fd(), POLLIN, 0}, {ports_.pool.fd(), POLLIN, 0}};
   std::vector<WorkerId> ids = {0, 0};
   for (const auto& [id, worker] : workers_) {
@@ -120,11 +148,6 @@ Status JobLoop::LoopOnce() {
     }
     if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) ReadWorker(ids[i]);
   }
-  TakePoolNews();
-  if (failure_) return Ok();
-  CommitIfDue();
-  Tick();
-  return CheckStop();
 }
 
 void JobLoop::Tick() {

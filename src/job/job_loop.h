@@ -68,6 +68,8 @@ class JobLoop {
   // job_loop.cc: the loop itself.
   void Prepare();
   Status LoopOnce();
+  void Listen();
+  void WindDown();
   [[nodiscard]] bool finished() const;
   Status CheckStop();
   void Tick();
@@ -134,6 +136,8 @@ class JobLoop {
   int64_t fragments_settled_ = 0;  ///< Committed, or to be planned again.
   int64_t fragments_again_ = 0;
   std::optional<Error> failure_;
+  std::optional<std::set<std::pair<WorkerId, TaskId>>> ending_tasks_;  ///< While winding down: not ended yet.
+  std::set<std::pair<WorkerId, TaskId>> failed_tasks_;
   std::atomic<bool> failed_ = false;  ///< For the background threads: nothing new is worth beginning.
   LoopInbox inbox_;
   // Last, so that they end before what their closures use.

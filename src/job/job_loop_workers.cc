@@ -19,6 +19,7 @@ bool IsCheckpointOf(const CheckpointDone& done, const std::string& fragment_key)
 }  // namespace
 
 void JobLoop::Obey(const Scheduler::Commands& commands) {
+  if (ending_tasks_) return;  // The job is ending: nothing is begun any more.
   for (const Command& command : commands) {
     if (const auto* start = std::get_if<leman::StartWorkers>(&command)) {
       StartWorkers(start->count);
@@ -181,6 +182,7 @@ void JobLoop::OnMessage(WorkerId id, const Message& message) {
   } else if (const auto* checkpoint = std::get_if<CheckpointDone>(&message)) {
     OnCheckpoint(*checkpoint);
   } else if (const auto* done = std::get_if<TaskDoneMessage>(&message)) {
+    if (ending_tasks_) ending_tasks_->erase({id, done->task});
     Obey(scheduler_.OnTaskDone(id, done->task, done->attempt));
   } else if (const auto* shrunk = std::get_if<ShrunkMessage>(&message)) {
     Obey(scheduler_.OnShrunk(id, shrunk->task, shrunk->attempt, shrunk->kept_rows));
@@ -237,11 +239,13 @@ void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {
 
 void JobLoop::OnTaskFailed(WorkerId id, const TaskFailed& failed) {
   if (!scheduler_.IsCurrent(id, failed.task, failed.attempt)) return;
+  if (ending_tasks_) ending_tasks_->erase({id, failed.task});
   if (failed.error.kind == ErrorKind::kRetryable) {
     log_.Event("a task is tried again: " + failed.error.message);
     Obey(scheduler_.OnPassingFault(id, failed.task, failed.attempt, failed.error, ports_.clock.MonotonicNs()));
     return;
   }
+  failed_tasks_.insert({id, failed.task});
   const RowRange& at = failed.where;
   const std::string rows = at.rows() == 1 ? "row " + std::to_string(at.start)
                                           : "rows " + std::to_string(at.start) + " to " + std::to_string(at.end - 1);
@@ -285,6 +289,7 @@ void JobLoop::ReplaceSlowStarters() {
 void JobLoop::LoseWorker(WorkerId id, std::optional<WorkerLoss> loss) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
+  if (ending_tasks_) std::erase_if(*ending_tasks_, [id](const auto& task) { return task.first == id; });
   const int64_t pid = found->second->pid;
   if (loss) {
     ports_.pool.Kill(id, pid);

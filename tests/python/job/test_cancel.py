@@ -78,3 +78,30 @@ def test_a_job_whose_function_blocks_is_stopped_and_goes_on_later(
     assert result.rows_computed == 1000 - kept
     assert numbers.count_rows("y = x") == 1000
     assert os.getpid() != pid
+
+
+def test_what_workers_have_in_hand_is_kept_when_a_job_is_cancelled(
+    numbers: leman.Table, tmp_path: pathlib.Path
+) -> None:
+    log = str(tmp_path / "calls")
+
+    @leman.udf
+    def logged(x: int) -> int:
+        time.sleep(0.002)
+        with open(log, "a") as file:
+            file.write(f"{x}\n")
+        return x
+
+    def called() -> int:
+        return len(pathlib.Path(log).read_text().split()) if os.path.exists(log) else 0
+
+    numbers.add_columns({"y": logged})
+    handle = numbers.backfill_async("y", concurrency=2, progress=False)
+    await_(lambda: called() >= 100)
+    handle.cancel()
+    with pytest.raises(leman.JobCancelledError):
+        handle.result(30)
+    kept = numbers.connection.get_job(handle.job_id).metrics["rows_computed"]
+    assert 100 <= kept == called() < 1000
+    assert numbers.backfill("y", concurrency=2).rows_computed == 1000 - kept
+    assert numbers.count_rows("y = x") == 1000
