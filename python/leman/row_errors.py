@@ -107,16 +107,16 @@ def failed_rows(
             for fragment_id, first, end in _ranges_of(record):
                 recorded.setdefault(fragment_id, []).append((first, end))
     fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in recorded]
+    null = " AND ".join("`{}` IS NULL".format(name.replace("`", "``")) for name in columns)
     gone = set(recorded) - {fragment.fragment_id for fragment in fragments}
     if gone:
         rows_gone = sum(end - first for key in gone for first, end in recorded[key])
         warnings.warn(
             f"{rows_gone} of the rows of column {column!r} that were skipped lie in "
-            "fragments that were rewritten since and cannot be found again; a backfill without retry_failed computes "
-            "the rows that are null there",
+            "fragments that were rewritten since and cannot be found again; a backfill with where="
+            f"'{null}' instead of retry_failed computes all rows that are null",
             stacklevel=4,
         )
-    null = " AND ".join("`{}` IS NULL".format(name.replace("`", "``")) for name in columns)
     found: dict[int, set[int]] = {}
     if fragments:
         scanner = dataset.scanner(
