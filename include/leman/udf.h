@@ -14,6 +14,7 @@
 // with -std=c++20 -shared -fPIC. The ABI beneath is docs/formats/native_udf_abi.md.
 #pragma once
 
+#include <concepts>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -153,6 +154,12 @@ bool AllRowsAreCalled(const LemanUdfBatch& batch, const Columns& columns) {
          std::apply([](const auto&... column) { return (!column.may_have_nulls() && ...); }, columns);
 }
 
+/// Whether a function object has a member that takes all rows at once.
+template <typename F, typename R, typename... A>
+concept TakesAll = requires(F& function, const Column<A>&... columns, Results<R>& results) {
+  { function.All(columns..., results) } -> std::same_as<bool>;
+};
+
 /// Calls a scalar function on each row.
 template <typename R, typename... A>
 class RowCaller {
@@ -229,6 +236,13 @@ class RowCaller {
   // `row` is where the loop is, also when the function throws.
   template <typename F>
   static void CallAll(F& function, const Columns& columns, Results<R>& results, int64_t rows, int64_t& row) {
+    if constexpr (TakesAll<F, R, A...>) {
+      const auto all = [&](const auto&... column) { return function.All(column..., results); };
+      if (row == 0 && rows > 0 && std::apply(all, columns)) {
+        row = rows;
+        return;
+      }
+    }
     if constexpr (Number<R> && !std::is_same_v<R, bool> && (Number<A> && ...)) {
       R* const out = results.data();
       int64_t at = row;
@@ -489,7 +503,9 @@ extern "C" __attribute__((visibility("default"), used)) inline const LemanUdfLib
 
 /// A class, made for each worker thread by `Class(std::string_view parameters)`, the parameters as JSON text, and
 /// called for each row. The names of its arguments follow: `LEMAN_UDF_CLASS(embed, Embed, text)`. Where it has a
-/// `static void CheckParameters(std::string_view)`, that refuses wrong ones (InvalidArgument) before any work.
+/// `static void CheckParameters(std::string_view)`, that refuses wrong ones (InvalidArgument) before any work. Where it
+/// has `bool All(const leman::udf::Column<T>&..., leman::udf::Results<R>&)`, that sets the results of a whole batch in
+/// which no argument is null and no row left out. Where it returns false, or throws, having set none, rows are called.
 #define LEMAN_UDF_CLASS(name, Class, ...)                                                                  \
   namespace leman_udf_of_##name {                                                                          \
     using Function = Class;                                                                                \

@@ -227,6 +227,18 @@ class BytesResults : public ResultsBase {
     ends_.Set(row, data_.size());
   }
   void Finish(int64_t rows, ArrowArray* out) { Hand(rows, out, {}, ends_.Take(), std::move(data_)); }
+  /// Room for all rows in `size` bytes, one row after the other; nothing is set before SetSizes is called.
+  char* Reserve(size_t size) {
+    if (size > Ends::kMost) {
+      throw std::length_error("the results of one batch exceed 2 GiB; use a smaller batch_size");
+    }
+    return reinterpret_cast<char*>(data_.Reserve(size));
+  }
+  /// Sets all rows to what was written into the room: each is as long as that of `column`, which has no nulls.
+  void SetSizes(const BytesColumn& column) {
+    for (int64_t row = 0; row < rows_; ++row) ends_.Set(row, column.views(0, row + 1).size());
+    data_.Advance(column.views(0, rows_).size());
+  }
 
  protected:
   void SetBytes(int64_t row, std::string_view value) {

@@ -152,6 +152,11 @@ class BytesColumn : public ColumnBase {
     const int64_t begin = Offset(at_ + row);
     return {data_ + begin, static_cast<size_t>(Offset(at_ + row + 1) - begin)};
   }
+  /// The bytes of `count` rows from `row` on, one row after the other; those of a null row may be anything.
+  [[nodiscard]] std::string_view views(int64_t row, int64_t count) const {
+    const int64_t begin = Offset(at_ + row);
+    return {data_ + begin, static_cast<size_t>(Offset(at_ + row + count) - begin)};
+  }
 
  private:
   [[nodiscard]] int64_t Offset(int64_t index) const {

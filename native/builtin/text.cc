@@ -63,6 +63,49 @@ std::vector<uint64_t> Shingles(std::string_view text, size_t words) {
   return shingles;
 }
 
+// A function of one text that has no parameters.
+struct TextFunction {
+  static void CheckParameters(std::string_view json) { udf::TakesNoParameters(json); }
+  explicit TextFunction(std::string_view) {}
+};
+
+class CharCount : public TextFunction {
+ public:
+  using TextFunction::TextFunction;
+  int64_t operator()(std::string_view text) const { return CountChars(text); }
+  // Some rows at a time: where all of these are ASCII, which is soon seen, there is nothing to count.
+  bool All(const udf::Column<std::string_view>& texts, udf::Results<int64_t>& counts) const {
+    constexpr int64_t kRows = 64;
+    for (int64_t row = 0; row < texts.size();) {
+      const int64_t end = std::min(texts.size(), row + kRows);
+      if (IsAsciiText(texts.views(row, end - row))) {
+        for (; row < end; ++row) counts.data()[row] = static_cast<int64_t>(texts[row].size());
+      } else {
+        for (; row < end; ++row) counts.data()[row] = CountChars(texts[row]);
+      }
+    }
+    return true;
+  }
+};
+
+class LowerAsciiText : public TextFunction {
+ public:
+  using TextFunction::TextFunction;
+  auto operator()(std::string_view text) const {
+    return udf::Written{text.size(), [text](char* out) -> size_t {
+                          LowerAscii(text, out);
+                          return text.size();
+                        }};
+  }
+  template <typename Lowered>
+  bool All(const udf::Column<std::string_view>& texts, Lowered& lowered) const {
+    const std::string_view all = texts.views(0, texts.size());
+    LowerAscii(all, lowered.Reserve(all.size()));
+    lowered.SetSizes(texts);
+    return true;
+  }
+};
+
 class MinHash {
  public:
   static void CheckParameters(std::string_view json) { MinHash{json}; }
@@ -109,19 +152,14 @@ class SimHash {
 }  // namespace leman::builtin
 
 LEMAN_UDF(byte_count, [](leman::udf::Bytes data) -> int64_t { return static_cast<int64_t>(data.data.size()); });
-LEMAN_UDF(char_count, [](std::string_view text) -> int64_t { return leman::builtin::CountChars(text); });
+LEMAN_UDF_CLASS(char_count, leman::builtin::CharCount, text);
 LEMAN_UDF(word_count, [](std::string_view text) -> int64_t { return leman::builtin::CountWords(text); });
 LEMAN_UDF(token_count, [](std::string_view text) -> int64_t {
   int64_t count = 0;
   leman::builtin::ForEachToken(text, [&](std::string_view) { ++count; });
   return count;
 });
-LEMAN_UDF(lower_ascii, [](std::string_view text) {
-  return leman::udf::Written{text.size(), [text](char* out) -> size_t {
-                               leman::builtin::LowerAscii(text, out);
-                               return text.size();
-                             }};
-});
+LEMAN_UDF_CLASS(lower_ascii, leman::builtin::LowerAsciiText, text);
 LEMAN_UDF(normalize_space, [](std::string_view text) {
   return leman::udf::Written{text.size(),
                              [text](char* out) -> size_t { return leman::builtin::NormalizeSpace(text, out); }};

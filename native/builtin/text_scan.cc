@@ -175,10 +175,24 @@ void LowerAscii(std::string_view text, char* out) {
 }
 
 bool IsAsciiText(std::string_view text) {
-  uint64_t seen = 0;
+  constexpr size_t kLookedAt = 4096;  // before the next look at what was seen
   size_t at = 0;
-  for (; at + kBlockBytes <= text.size(); at += kBlockBytes) seen |= LoadBlock(text.data() + at);
-  return IsAscii(seen | LoadTail(text.data() + at, text.size() - at));
+  while (at < text.size()) {
+    const size_t end = std::min(text.size(), at + kLookedAt);
+    Lanes seen[4] = {};
+    for (; at + sizeof seen <= end; at += sizeof seen) {
+      for (size_t i = 0; i < 4; ++i) seen[i] |= LoadLanes(text.data() + at + i * sizeof(Lanes));
+    }
+    uint64_t blocks[2];
+    const Lanes all = (seen[0] | seen[1]) | (seen[2] | seen[3]);
+    std::memcpy(blocks, &all, sizeof blocks);
+    uint64_t last = blocks[0] | blocks[1];
+    for (; at + kBlockBytes <= end; at += kBlockBytes) last |= LoadBlock(text.data() + at);
+    last |= LoadTail(text.data() + at, end - at);
+    at = end;
+    if (!IsAscii(last)) return false;
+  }
+  return true;
 }
 
 }  // namespace leman::builtin

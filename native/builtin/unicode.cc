@@ -39,6 +39,34 @@ size_t AsciiRun(std::string_view text) {
   return size;
 }
 
+class Lower {
+ public:
+  static void CheckParameters(std::string_view json) { udf::TakesNoParameters(json); }
+  explicit Lower(std::string_view) {}
+
+  auto operator()(std::string_view text) const {
+    const bool ascii = IsAsciiText(text);
+    return udf::Written{ascii ? text.size() : 2 * text.size(), [text, ascii](char* out) -> size_t {
+                          if (!ascii) return LowerUnicode(text, out);
+                          LowerAscii(text, out);
+                          return text.size();
+                        }};
+  }
+  template <typename Lowered>
+  bool All(const udf::Column<std::string_view>& texts, Lowered& lowered) const {
+    const std::string_view all = texts.views(0, texts.size());
+    constexpr size_t kPiece = 4096;  // stays in the cache from the look at it to its copy
+    char* const out = lowered.Reserve(all.size());
+    for (size_t at = 0; at < all.size(); at += kPiece) {
+      const std::string_view piece = all.substr(at, kPiece);
+      if (!IsAsciiText(piece)) return false;
+      LowerAscii(piece, out + at);
+    }
+    lowered.SetSizes(texts);
+    return true;
+  }
+};
+
 class NormalizeUnicode {
  public:
   static void CheckParameters(std::string_view json) { NormalizeUnicode{json}; }
@@ -95,12 +123,5 @@ class NormalizeUnicode {
 }  // namespace
 }  // namespace leman::builtin
 
-LEMAN_UDF(lower, [](std::string_view text) {
-  const bool ascii = leman::builtin::IsAsciiText(text);
-  return leman::udf::Written{ascii ? text.size() : 2 * text.size(), [text, ascii](char* out) -> size_t {
-                               if (!ascii) return leman::builtin::LowerUnicode(text, out);
-                               leman::builtin::LowerAscii(text, out);
-                               return text.size();
-                             }};
-});
+LEMAN_UDF_CLASS(lower, leman::builtin::Lower, text);
 LEMAN_UDF_CLASS(normalize_unicode, leman::builtin::NormalizeUnicode, text);

@@ -52,6 +52,30 @@ def test_texts_are_as_in_python(name: str, plain: Any) -> None:
     assert called(name, TEXTS, pa.string()) == per_row(TEXTS, plain)
 
 
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("char_count", len),
+        ("lower_ascii", lambda text: "".join(c.lower() if c.isascii() else c for c in text)),
+        ("lower", lambda text: text.lower()),
+        ("sha256", lambda text: hashlib.sha256(text.encode()).hexdigest()),
+    ],
+)
+def test_whole_batches_of_texts_are_as_in_python(name: str, plain: Any) -> None:
+    try:
+        function = leman.builtin_udf(name)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    for odd in (None, "É" * 3, "Ab" * 5000, ""):
+        for at in (0, 63, 64, 199):
+            rows = [odd if i == at else f"Row {i} " * (i % 40) for i in range(200)]
+            for kind in (pa.string(), pa.large_string()):
+                column = pa.array(rows, kind)
+                assert function.call_batch([column]).to_pylist() == per_row(rows, plain)
+                assert function.call_batch([column.slice(3, 195)]).to_pylist() == per_row(rows[3:198], plain)
+    assert function.call_batch([pa.array([], pa.string())]).to_pylist() == []
+
+
 def test_tokens_of_scripts_with_and_without_spaces() -> None:
     assert called("token_count", ["to be, or not!", "中文没有空格 abc", "Grüße", "—…", ""], pa.string()) == [
         4,
