@@ -208,7 +208,13 @@ class LanceTable:
         """Remember on the column that data files without a record count as done for ``udf_version``."""
         from .column_definition import mark_done
 
-        mark_done(self._newest(), self._spec.columns, udf_version)
+        try:
+            mark_done(self._newest(), self._spec.columns, udf_version)
+        except Exception as error:
+            failure = translate(error, "remember on the column that it is filled")
+            if failure.leman_kind == "internal":
+                failure.leman_kind = "unknown outcome"
+            raise failure from error
 
 
 def where_columns(where: str | None, names: Iterable[str]) -> set[str]:

@@ -10,6 +10,8 @@ namespace leman {
 namespace {
 
 constexpr int kMaxRounds = 20;
+constexpr int kMarkAttempts = 6;
+constexpr int64_t kFirstMarkPauseNs = 20'000'000;
 
 // Part of the names of temporary files: two drivers, or two runs of one job, never write to the same one.
 std::string NameOfWriters(JobRuntime& runtime) {
@@ -88,6 +90,25 @@ Error WithTableGone(Error error, JobRun& run) {
   return {ErrorKind::kNotFound, "the table '" + run.spec.table_name + "' is gone: it was dropped while the job ran"};
 }
 
+// Said twice it is the same, so a lost answer needs no look. Where it cannot be said, the values are there all the
+// same, and the names of their files say of which function version they are.
+Status MarkDone(JobRun& run) {
+  int64_t pause_ns = kFirstMarkPauseNs;
+  for (int attempt = 1;; ++attempt, pause_ns *= 2) {
+    const Status marked = run.ports.transaction.MarkDone(run.spec.udf_version);
+    if (marked.ok()) return marked;
+    const ErrorKind kind = marked.error().kind;
+    const bool passing =
+        kind == ErrorKind::kConflict || kind == ErrorKind::kRetryable || kind == ErrorKind::kUnknownOutcome;
+    if (!passing) return marked;
+    if (attempt == kMarkAttempts) {
+      run.log.Event("the column's metadata does not say that the job is done: " + marked.error().message);
+      return Ok();
+    }
+    run.ports.clock.SleepNs(pause_ns);
+  }
+}
+
 // Checkpoints of fragments that are no more, after every row that they hold has been committed with others.
 void RemoveCarried(JobRun& run) {
   for (const std::string& file_name : run.progress.carried) {
@@ -123,7 +144,7 @@ JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
   run.log.Write(JobStatus::kRunning, run.progress.metrics, std::nullopt, 0, true);
   Status status = RunRounds(run, **lease);
   if (status.ok() && IsWholeTable(spec) && spec.done_version != spec.udf_version) {
-    status = ports.transaction.MarkDone(spec.udf_version);
+    status = MarkDone(run);
   }
   if (status.ok() && TakesAllFragments(spec)) RemoveCarried(run);
   (void)run.checkpoints.RemoveTemporaries(run.progress.writers);

@@ -245,6 +245,20 @@ TEST_F(BackfillTest, ALostAnswerToACommitIsLookedUp) {
   EXPECT_EQ(result.metrics.commits, 1);
 }
 
+TEST_F(BackfillTest, ThatAColumnIsDoneIsSaidAgainWhereTheAnswerIsLost) {
+  table_.FailMarks(ErrorKind::kUnknownOutcome, 2);
+  RunToTheEnd();
+  EXPECT_EQ(table_.done_version(), spec_.udf_version);
+}
+
+TEST_F(BackfillTest, AJobWhoseValuesAreAllThereIsDoneThoughItCannotBeSaid) {
+  table_.FailMarks(ErrorKind::kRetryable, 100);
+  RunToTheEnd();
+  ExpectAllComputed();
+  EXPECT_EQ(table_.done_version(), "");
+  EXPECT_NE(Record().dump().find("does not say that the job is done"), std::string::npos);
+}
+
 TEST_F(BackfillTest, ARefusedCommitFailsTheJobAndKeepsTheCheckpoints) {
   table_.FailNextCommit(ErrorKind::kInvalidArgument, false);
   ASSERT_EQ(Run().status, JobStatus::kFailed);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/checkpoint_key.h"
+#include "plan/fragment_decision.h"
 
 namespace leman::sim {
 namespace {
@@ -52,6 +53,7 @@ void AcknowledgedRows::OnListing(const std::string& folder, bool stale) {
   known_.clear();
   arrived_.clear();
   holders_.clear();
+  compacted_.clear();
   if (stale) return;
   std::vector<Known> found;
   const std::string prefix = folder + "/";
@@ -66,7 +68,52 @@ void AcknowledgedRows::OnListing(const std::string& folder, bool stale) {
     for (const Known& other : found) {
       overlaps += other.fragment_key == one.fragment_key && Overlap(one.range, other.range) ? 1 : 0;
     }
-    if (overlaps == 1) known_.push_back(one);
+    if (overlaps != 1) continue;
+    known_.push_back(one);
+    LearnCompacted(one);
+  }
+}
+
+// Only where a plan can know all of it: some faults rightly cost calls.
+void AcknowledgedRows::LearnCompacted(const Known& known) {
+  const Faults& faults = world_.faults;
+  const bool sure = faults.stale_list + faults.zombie + faults.damage + faults.clean + faults.store_error == 0;
+  const int64_t id = known.range.fragment_id;
+  if (!sure || spec_.where || table_.at(view_.version()).fragments.contains(id)) return;
+  int64_t version = view_.version();
+  while (version > 0 && !table_.at(version).fragments.contains(id)) --version;
+  if (version == 0 || !table_.at(version + 1).rewrite || !table_.KeptOrder(version + 1)) return;
+  const SimFragment& last = table_.at(version).fragments.at(id);
+  const FragmentInfo info = table_.InfoOf(id, last);
+  const bool recorded = info.output_file.empty() || ParseDoneFileName(info.output_file);
+  if (!recorded || DecideFragment(spec_, info).need != FragmentDecision::Need::kAll) return;
+  if (known.fragment_key != FragmentKey(info, Selection::kAll, "")) return;
+  for (int64_t row = known.range.start; row < known.range.end; ++row) {
+    const SimRow& at = last.rows.at(static_cast<size_t>(row));
+    if (!at.deleted) compacted_[at.id] = {at.x, id};
+  }
+}
+
+void AcknowledgedRows::CheckCompacted(const RowRange& piece) {
+  const int64_t fragment = piece.fragment_id;
+  int64_t made = view_.version();
+  while (made > 0 && table_.at(made).fragments.contains(fragment)) --made;
+  // Of one compaction, and not of two: the other one may have put rows in another order.
+  const auto& rewrite = table_.at(made + 1).rewrite;
+  if (!rewrite || std::none_of(rewrite->to.begin(), rewrite->to.end(),
+                               [fragment](const FragmentInfo& to) { return to.id == fragment; })) {
+    return;
+  }
+  std::set<int64_t> sources;
+  for (const RewriteSource& source : rewrite->from) sources.insert(source.fragment.id);
+  for (int64_t row = piece.start; row < piece.end; ++row) {
+    const SimRow& at = table_.at(view_.version()).fragments.at(fragment).rows.at(static_cast<size_t>(row));
+    const auto found = compacted_.find(at.id);
+    if (at.deleted || found == compacted_.end() || found->second.first != at.x) continue;
+    if (!sources.contains(found->second.second)) continue;
+    world_.Violate(Text(piece) + " is handed out although a checkpoint of a compacted fragment holds row " +
+                   std::to_string(row));
+    return;
   }
 }
 
@@ -74,6 +121,7 @@ void AcknowledgedRows::OnAssign(WorkerId worker, const AssignMessage& assign) {
   holders_[assign.task.id] = {worker, assign.task.attempt};
   for (size_t i = 0; i < assign.task.pieces.size(); ++i) {
     const RowRange& piece = assign.task.pieces[i];
+    if (!compacted_.empty()) CheckCompacted(piece);
     for (const Known& known : known_) {
       if (known.fragment_key != assign.fragment_keys[i] || !Overlap(piece, known.range)) continue;
       world_.Violate(Text(piece) + " is handed out although a checkpoint holds " + Text(known.range));
@@ -185,7 +233,7 @@ SimDriver::SimDriver(World& sim_world, SimTable& sim_table, BackfillSpec job)
       host(world, *this),
       pool(world, table, *this),
       runtime(world, *this),
-      acknowledged(world) {
+      acknowledged(world, table, view, spec) {
   name = spec.job_id;
   is_driver = true;
   on_death = [this] {

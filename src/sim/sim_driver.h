@@ -19,7 +19,8 @@ namespace leman::sim {
 /// What a driver may not hand out any more: rows of checkpoints that it knows of.
 class AcknowledgedRows {
  public:
-  explicit AcknowledgedRows(World& world) : world_(world) {}
+  AcknowledgedRows(World& world, const SimTable& table, const TableView& view, const BackfillSpec& spec)
+      : world_(world), table_(table), view_(view), spec_(spec) {}
 
   /// A listing of the checkpoint folder, as planning saw it: a new round begins.
   void OnListing(const std::string& folder, bool stale);
@@ -40,8 +41,15 @@ class AcknowledgedRows {
     Known known;
     int turns = 0;
   };
+  void LearnCompacted(const Known& known);
+  void CheckCompacted(const RowRange& piece);
+
   World& world_;
+  const SimTable& table_;
+  const TableView& view_;
+  const BackfillSpec& spec_;
   std::vector<Known> known_;
+  std::map<int64_t, std::pair<int64_t, int64_t>> compacted_;  ///< Rows of compacted fragments: their x and fragment.
   std::vector<Arrived> arrived_;
   std::map<TaskId, std::pair<WorkerId, int32_t>> holders_;  ///< Of each task, and the attempt.
 };

@@ -30,6 +30,7 @@ enum class Sabotage {
   kSwapParts,          ///< Assembly puts two checkpoints in the wrong order.
   kIgnoreDamage,       ///< Assembly does not check the checkpoints' bytes.
   kTrustOrder,         ///< Compactions are believed to keep rows in order.
+  kDoubtOrder,         ///< No compaction is believed to keep rows in order.
   kCleanNothing,       ///< Cleanup leaves what it should remove.
   kCleanTooMuch,       ///< Cleanup removes data files that the table refers to.
 };

@@ -58,6 +58,7 @@ Result<bool> TableView::KeptOrder(const Rewrite& rewrite) {
   if (world_.Fault(world_.faults.store_error, "read fails")) return MakeError(ErrorKind::kRetryable, "simulated");
   // The version before may have been removed.
   if (world_.Fault(world_.faults.clean / 2, "a rewrite cannot be followed")) return false;
+  if (world_.options.sabotage == Sabotage::kDoubtOrder) return false;
   return world_.options.sabotage == Sabotage::kTrustOrder || table_.KeptOrder(rewrite.version);
 }
 
@@ -168,6 +169,16 @@ Result<std::optional<int64_t>> TableView::FindMark(int64_t since_version, const 
 
 Status TableView::MarkDone(const std::string& udf_version) {
   LEMAN_RETURN_IF_ERROR(world_.Enter(process_, "mark the column done"));
+  if (world_.Fault(world_.faults.commit_conflict, "mark refused")) return MakeError(ErrorKind::kConflict, "simulated");
+  if (world_.Fault(world_.faults.commit_unknown, "mark's answer lost")) {
+    const int64_t fate = world_.random.Below(3);
+    if (fate == 0) table_.done_version = udf_version;
+    if (fate == 1) {
+      world_.loop.At(world_.loop.now_ns() + world_.random.Between(1, 3000) * kMs,
+                     [&table = table_, udf_version] { table.done_version = udf_version; });
+    }
+    return MakeError(ErrorKind::kUnknownOutcome, "simulated: the answer was lost");
+  }
   table_.done_version = udf_version;
   return world_.Leave(process_);
 }

@@ -44,7 +44,8 @@ class TableTransaction {
     (void)since_version, (void)until_version;
     return std::vector<TableChange>{};
   }
-  /// Remembers on the column that data files without a record count as done for `udf_version`.
+  /// Remembers on the column that data files without a record count as done for `udf_version`. Errors are those of
+  /// Commit; to do it twice changes nothing.
   virtual Status MarkDone(const std::string& udf_version) = 0;
 };
 

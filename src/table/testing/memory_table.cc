@@ -209,6 +209,25 @@ Result<std::optional<int64_t>> MemoryTable::FindMark(int64_t since_version, cons
   return std::optional<int64_t>();
 }
 
-Status MemoryTable::MarkDone(const std::string&) { return Ok(); }
+Status MemoryTable::MarkDone(const std::string& udf_version) {
+  const std::lock_guard lock(mutex_);
+  if (failing_marks_ > 0) {
+    --failing_marks_;
+    return MakeError(mark_failure_, "injected");
+  }
+  done_version_ = udf_version;
+  return Ok();
+}
+
+void MemoryTable::FailMarks(ErrorKind kind, int64_t count) {
+  const std::lock_guard lock(mutex_);
+  mark_failure_ = kind;
+  failing_marks_ = count;
+}
+
+std::string MemoryTable::done_version() {
+  const std::lock_guard lock(mutex_);
+  return done_version_;
+}
 
 }  // namespace leman::testing

@@ -32,6 +32,11 @@ class MemoryTable final : public TableSnapshot, public BatchReader, public Colum
   /// What the next commits answer instead of doing their work; `happened` commits all the same.
   void FailNextCommit(ErrorKind kind, bool happened);
 
+  /// The next `count` marks fail.
+  void FailMarks(ErrorKind kind, int64_t count);
+  /// What MarkDone said; empty: nothing so far.
+  std::string done_version();
+
   Result<std::vector<FragmentInfo>> Fragments() override;
   Result<std::map<int64_t, int64_t>> CountSelected(const std::string& filter,
                                                    const std::vector<int64_t>& fragment_ids) override;
@@ -64,6 +69,9 @@ class MemoryTable final : public TableSnapshot, public BatchReader, public Colum
   int64_t files_made_ = 0;
   std::map<int64_t, CommitMark> marks_;
   std::optional<std::pair<ErrorKind, bool>> next_failure_;
+  ErrorKind mark_failure_ = ErrorKind::kConflict;
+  int64_t failing_marks_ = 0;
+  std::string done_version_;
 };
 
 /// The text form in which MemoryTable keeps a column's values, and back.
