@@ -133,9 +133,10 @@ class JpegDecoder {
     const auto stride = static_cast<size_t>(pixels->width) * static_cast<size_t>(pixels->channels);
     while (info_.output_scanline < info_.output_height) {
       uint8_t* const out = pixels->bytes.data() + info_.output_scanline * stride;
-      JSAMPROW rows[] = {row};
+      const bool is_as_wanted = !inks_ && info_.output_components == pixels->channels;
+      JSAMPROW rows[] = {is_as_wanted ? out : row};
       if (jpeg_read_scanlines(&info_, rows, 1) != 1) return false;
-      Convert(row, *pixels, out, stride);
+      if (!is_as_wanted) Convert(row, *pixels, out);
     }
     return true;
   }
@@ -144,11 +145,9 @@ class JpegDecoder {
   [[nodiscard]] const char* message() const { return errors_.message[0] == '\0' ? "it ends early" : errors_.message; }
 
  private:
-  void Convert(const uint8_t* row, const Pixels& pixels, uint8_t* out, size_t stride) const {
+  void Convert(const uint8_t* row, const Pixels& pixels, uint8_t* out) const {
     if (inks_) {
       FromInks(row, pixels.width, pixels.channels, out);
-    } else if (info_.output_components == pixels.channels) {
-      std::memcpy(out, row, stride);
     } else if (pixels.channels == 1) {
       for (int32_t x = 0; x < pixels.width; ++x) out[x] = GreyOf(row[3 * x], row[3 * x + 1], row[3 * x + 2]);
     }
