@@ -106,7 +106,11 @@ def reencode_objects(
     try:
         # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.
         writer = LanceFileWriter(
-            f"{root}/{output_key}", schema, version=dataset.data_storage_version, storage_options=options
+            f"{root}/{output_key}",
+            schema,
+            version=dataset.data_storage_version,
+            data_cache_bytes=data_cache_bytes(schema, dataset.data_storage_version),
+            storage_options=options,
         )
         for key in keys:
             reader = LanceFileReader(f"{root}/{key}", storage_options=options)

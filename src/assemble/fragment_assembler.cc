@@ -6,12 +6,13 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "assemble/assembly_plan.h"
+#include "assemble/assembly_way.h"
 #include "assemble/blob_pages.h"
 #include "assemble/byte_source.h"
-#include "assemble/column_layout.h"
 #include "assemble/file_assembly.h"
 #include "assemble/pages_file.h"
 #include "assemble/verify_assembled.h"
@@ -24,19 +25,6 @@ namespace {
 constexpr int64_t kAlignToBlocksFromBytes = 1 << 20;
 constexpr int64_t kBlockBytes = 4096;
 
-Status CheckCoverage(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows) {
-  int64_t next_row = 0;
-  for (const CheckpointFile& checkpoint : checkpoints) {
-    if (checkpoint.start_row != next_row || checkpoint.end_row <= checkpoint.start_row) {
-      return MakeError(ErrorKind::kInvalidArgument, "checkpoint ", checkpoint.path, " is of rows ",
-                       checkpoint.start_row, " to ", checkpoint.end_row, ", expected it to begin at ", next_row);
-    }
-    next_row = checkpoint.end_row;
-  }
-  if (next_row == physical_rows && physical_rows > 0) return Ok();
-  return MakeError(ErrorKind::kInvalidArgument, "the checkpoints end at row ", next_row, " of ", physical_rows);
-}
-
 Result<std::unique_ptr<ByteSource>> OpenCheckpoint(const CheckpointFile& checkpoint) {
   if (!checkpoint.region) return OpenLocalFile(checkpoint.path);
   auto source = OpenLocalPrefix(checkpoint.pages_path, checkpoint.region->end);
@@ -46,23 +34,7 @@ Result<std::unique_ptr<ByteSource>> OpenCheckpoint(const CheckpointFile& checkpo
 
 Result<LanceFile> ReadCheckpoint(const CheckpointFile& checkpoint) {
   LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenCheckpoint(checkpoint));
-  Result<LanceFile> file = ReadLanceFile(*source);
-  if (!file.ok()) return file.error().WithContext(checkpoint.path);
-  const int64_t rows = checkpoint.end_row - checkpoint.start_row;
-  if (static_cast<int64_t>(file->descriptor.rows) != rows) {
-    return MakeError(ErrorKind::kCorrupt, checkpoint.path, " has ", file->descriptor.rows, " rows, expected ", rows);
-  }
-  return file;
-}
-
-Result<std::vector<LanceFile>> ReadCheckpoints(const std::vector<CheckpointFile>& checkpoints) {
-  std::vector<LanceFile> files;
-  files.reserve(checkpoints.size());
-  for (const CheckpointFile& checkpoint : checkpoints) {
-    LEMAN_ASSIGN_OR_RETURN(LanceFile file, ReadCheckpoint(checkpoint));
-    files.push_back(std::move(file));
-  }
-  return files;
+  return ReadCheckpointTail(checkpoint, *source);
 }
 
 Status CheckRegion(const CheckpointFile& checkpoint, const PagesFile& pages, const std::atomic<bool>* cancel) {
@@ -112,126 +84,26 @@ class Extracted {
 /// The bytes of a file that no checkpoint accounts for may be this part of it.
 constexpr int64_t kDeadPart = 8;
 
-/// One assembly, once its checkpoints are known to cover the fragment.
-class Assembly {
+/// Of each checkpoint.
+using BlobPlaces = std::span<const std::vector<BlobPlace>>;
+
+class LocalFiles final : public AssemblyFiles {
  public:
-  Assembly(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows, const std::string& output_path,
-           const AssembleOptions& options, Reencoder& reencoder)
+  LocalFiles(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows, std::string output_path,
+             const AssembleOptions& options)
       : checkpoints_(checkpoints),
         physical_rows_(physical_rows),
-        output_path_(output_path),
-        options_(options),
-        reencoder_(reencoder) {}
+        output_path_(std::move(output_path)),
+        options_(options) {}
 
-  Result<AssembledFile> Run() {
-    Result<AssembledFile> joined = Join();
-    if (joined.ok() || joined.error().kind != ErrorKind::kUnsupported) return joined;
-    Result<AssembledFile> encoded = Reencode(joined.error().message);
-    if (encoded.ok() || !only_small_) return encoded;
-    const ErrorKind kind = encoded.error().kind;
-    if (kind != ErrorKind::kInternal && kind != ErrorKind::kUnsupported && kind != ErrorKind::kInvalidArgument) {
-      return encoded;
-    }
-    // Lance reads these values, and cannot write what it read: small pages are better than none.
-    coalesce_ = false;
-    joined = Join();
-    return joined.ok() ? joined : encoded;
+  Result<std::unique_ptr<ByteSource>> OpenCheckpoint(size_t index) override {
+    return leman::OpenCheckpoint(checkpoints_[index]);
   }
 
- private:
-  /// kUnsupported, with the reason, where values must be encoded again.
-  Result<AssembledFile> Join() {
-    LEMAN_ASSIGN_OR_RETURN(const std::vector<LanceFile> files, ReadCheckpoints(checkpoints_));
-    LEMAN_RETURN_IF_ERROR(CheckRegions());
-    switch (BlobFormOf(files.front())) {
-      case BlobForm::kInside: {
-        LEMAN_RETURN_IF_ERROR(FindBlobs(files));
-        break;
-      }
-      case BlobForm::kBeside:
-        return JoinBeside(files);
-      default:
-        break;
-    }
-    return JoinFiles(files);
-  }
-
-  /// The values become a file of their own, of which the data file says where each blob lies.
-  Result<AssembledFile> JoinBeside(const std::vector<LanceFile>& files) {
-    const std::string beside = BlobFileBeside(output_path_);
-    const std::filesystem::path folder = std::filesystem::path(beside).parent_path();
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) return PosixError("create", folder.string(), error.value());
-    Result<AssembledFile> made = DescribeBeside(files, beside);
-    if (made.ok()) return made;
-    std::filesystem::remove_all(folder, error);
-    ::unlink(output_path_.c_str());
-    return made;
-  }
-
-  Result<AssembledFile> DescribeBeside(const std::vector<LanceFile>& files, const std::string& beside) {
-    Assembly assembly(checkpoints_, physical_rows_, beside, options_, reencoder_);
-    assembly.blob_values_ = BlobValues::kTake;
-    assembly.coalesce_ = false;
-    LEMAN_ASSIGN_OR_RETURN(const AssembledFile values, assembly.JoinFiles(files));
-    LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(beside));
-    LEMAN_ASSIGN_OR_RETURN(const LanceFile file, ReadLanceFile(*source));
-    LEMAN_ASSIGN_OR_RETURN(const std::vector<BlobPlace> places, PlacesOfBlobs(file, *source));
-    LEMAN_RETURN_IF_ERROR(reencoder_.WriteBlobPlaces(places, output_path_));
-    LEMAN_ASSIGN_OR_RETURN(AssembledFile made,
-                           Describe(VerifyReencoded(output_path_, physical_rows_), values.way, values.bytes));
-    made.bytes.reencoded += made.size_bytes;
-    made.bytes_beside = values.size_bytes;
-    return made;
-  }
-
-  /// For a column that keeps its blobs inside the data file.
-  Status FindBlobs(const std::vector<LanceFile>& files) {
-    blobs_inside_.clear();
-    for (size_t i = 0; i < files.size(); ++i) {
-      LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenCheckpoint(checkpoints_[i]));
-      Result<std::vector<BlobPlace>> places = PlacesOfBlobs(files[i], *source);
-      if (!places.ok()) return places.error().WithContext(checkpoints_[i].path);
-      blobs_inside_.push_back(std::move(places).value());
-    }
-    blob_values_ = BlobValues::kTake;
-    coalesce_ = false;
-    return Ok();
-  }
-
-  Result<AssembledFile> JoinFiles(const std::vector<LanceFile>& files) {
-    if (files.size() == 1 && !checkpoints_.front().region && blobs_inside_.empty()) return TakeWhole(files.front());
-    int64_t bytes = 0;
-    for (const LanceFile& file : files) bytes += PageBytes(file);
-    const auto columns = static_cast<int64_t>(files.front().columns.size());
-    const auto count = static_cast<int64_t>(files.size());
-    if (coalesce_ && WorthCoalescing(files.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
-      only_small_ = true;
-      return MakeError(ErrorKind::kUnsupported, count, " checkpoints of ", bytes / count,
-                       " bytes on average are small");
-    }
-    PlanOptions plan_options;
-    plan_options.blob_values = blob_values_;
-    plan_options.blobs_inside = blobs_inside_;
-    plan_options.range_alignment = bytes / count >= kAlignToBlocksFromBytes ? kBlockBytes : 64;
-    if (!PagesPath().empty()) {
-      LEMAN_ASSIGN_OR_RETURN(const bool complete, CompletePagesFile(files, plan_options));
-      if (complete) return TakePagesFile(files);
-    }
-    LEMAN_ASSIGN_OR_RETURN(const AssemblyPlan plan, PlanAssembly(files, plan_options));
-    return CarryOut(plan);
-  }
-
-  /// Empty where no checkpoint lies in one.
-  [[nodiscard]] std::string PagesPath() const {
-    const auto placed = std::find_if(checkpoints_.begin(), checkpoints_.end(),
-                                     [](const CheckpointFile& checkpoint) { return checkpoint.region.has_value(); });
-    return placed == checkpoints_.end() ? "" : placed->pages_path;
-  }
+  [[nodiscard]] int requests_at_once() const override { return 1; }
 
   /// Whether every region is of the pages file that is there, and holds what was written.
-  Status CheckRegions() {
+  Status CheckCheckpoints() override {
     const std::string path = PagesPath();
     if (path.empty()) return Ok();
     LEMAN_ASSIGN_OR_RETURN(const PagesFile pages, PagesFile::Open(path));
@@ -243,6 +115,78 @@ class Assembly {
       if (checkpoint.check_bytes) LEMAN_RETURN_IF_ERROR(CheckRegion(checkpoint, pages, options_.cancel));
     }
     return Ok();
+  }
+
+  [[nodiscard]] int64_t RangeAlignment(int64_t average_bytes) const override {
+    return average_bytes >= kAlignToBlocksFromBytes ? kBlockBytes : static_cast<int64_t>(kBufferAlignment);
+  }
+
+  /// The pages file, complete, under its name as data file.
+  Result<std::optional<AssemblyBytes>> TakePlaced(const std::vector<LanceFile>& files,
+                                                  const PlanOptions& options) override {
+    if (PagesPath().empty()) return std::optional<AssemblyBytes>();
+    LEMAN_ASSIGN_OR_RETURN(const bool complete, CompletePagesFile(files, options));
+    if (!complete) return std::optional<AssemblyBytes>();
+    LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(PagesPath()));
+    AssemblyBytes bytes;
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!checkpoints_[i].region) bytes.copied += files[i].size_bytes;
+    }
+    // Header, tail and gaps were written once, too.
+    bytes.placed = source->size_bytes() - bytes.copied;
+    LEMAN_RETURN_IF_ERROR(LinkFile(PagesPath(), output_path_));
+    return std::optional(bytes);
+  }
+
+  Result<AssemblyBytes> TakeWhole(const AssemblyPlan& plan) override {
+    LEMAN_RETURN_IF_ERROR(LinkFile(checkpoints_.front().path, output_path_));
+    AssemblyBytes bytes;
+    bytes.linked = plan.size_bytes;
+    return bytes;
+  }
+
+  Result<AssemblyBytes> Stitch(const AssemblyPlan& plan) override {
+    LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, Paths(), output_path_, CopyOptions()));
+    AssemblyBytes bytes;
+    bytes.reflinked = assembly.shared_bytes;
+    bytes.copied = plan.size_bytes - assembly.shared_bytes;
+    return bytes;
+  }
+
+  Status Reencode(Reencoder& reencoder) override {
+    // A file of that name may be a checkpoint under a second name: it must not be written over.
+    ::unlink(output_path_.c_str());
+    Extracted extracted;
+    LEMAN_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> whole, extracted.Extract(checkpoints_));
+    return reencoder.Reencode(whole, output_path_);
+  }
+
+  Result<std::unique_ptr<ByteSource>> OpenOutput() override { return OpenLocalFile(output_path_); }
+
+  void RemoveOutput(const Error&) override {
+    std::error_code error;
+    if (own_folder_.empty()) {
+      std::filesystem::remove(output_path_, error);
+    } else {
+      std::filesystem::remove_all(own_folder_, error);
+    }
+  }
+
+  Result<std::unique_ptr<AssemblyFiles>> Beside(const std::string& path) override {
+    auto beside = std::make_unique<LocalFiles>(checkpoints_, physical_rows_, path, options_);
+    beside->own_folder_ = std::filesystem::path(path).parent_path();
+    std::error_code error;
+    std::filesystem::create_directories(beside->own_folder_, error);
+    if (error) return PosixError("create", beside->own_folder_.string(), error.value());
+    return std::unique_ptr<AssemblyFiles>(std::move(beside));
+  }
+
+ private:
+  /// Empty where no checkpoint lies in one.
+  [[nodiscard]] std::string PagesPath() const {
+    const auto placed = std::find_if(checkpoints_.begin(), checkpoints_.end(),
+                                     [](const CheckpointFile& checkpoint) { return checkpoint.region.has_value(); });
+    return placed == checkpoints_.end() ? "" : placed->pages_path;
   }
 
   /// Makes a data file of the pages file; false if it cannot or should not become one.
@@ -268,16 +212,16 @@ class Assembly {
     if (sealed.error().kind != ErrorKind::kUnsupported) return sealed.error();
     // One that an earlier run sealed is complete, if it was sealed with these checkpoints.
     LEMAN_ASSIGN_OR_RETURN(const bool was_sealed, pages.sealed());
-    return was_sealed && HoldsExactly(files);
+    return was_sealed && HoldsExactly(files, plan_options.blobs_inside);
   }
 
   /// Whether the sealed pages file has the pages of `files`, where they are.
-  [[nodiscard]] bool HoldsExactly(const std::vector<LanceFile>& files) const {
+  [[nodiscard]] bool HoldsExactly(const std::vector<LanceFile>& files, BlobPlaces blobs_inside) const {
     const auto source = OpenLocalFile(PagesPath());
     if (!source.ok()) return false;
     const Result<LanceFile> whole = ReadLanceFile(**source);
     if (!whole.ok() || static_cast<int64_t>(whole->descriptor.rows) != physical_rows_) return false;
-    if (!blobs_inside_.empty()) return HoldsBlobs(*whole, **source);
+    if (!blobs_inside.empty()) return HoldsBlobs(*whole, **source, blobs_inside);
     for (size_t column = 0; column < whole->columns.size(); ++column) {
       size_t next = 0;
       for (size_t i = 0; i < files.size(); ++i) {
@@ -297,11 +241,11 @@ class Assembly {
   }
 
   /// Whether a sealed pages file that keeps blobs has those of the checkpoints, where they are.
-  [[nodiscard]] bool HoldsBlobs(const LanceFile& whole, ByteSource& source) const {
+  [[nodiscard]] bool HoldsBlobs(const LanceFile& whole, ByteSource& source, BlobPlaces blobs_inside) const {
     std::vector<BlobPlace> places;
     for (size_t i = 0; i < checkpoints_.size(); ++i) {
       if (!checkpoints_[i].region) return false;
-      places.insert(places.end(), blobs_inside_[i].begin(), blobs_inside_[i].end());
+      places.insert(places.end(), blobs_inside[i].begin(), blobs_inside[i].end());
     }
     const std::vector<ColumnPage>& pages = whole.columns.front().pages;
     if (pages.empty() || pages.front().buffers.empty()) return false;
@@ -310,26 +254,6 @@ class Assembly {
     if (whole.columns.front() != expected.column) return false;
     const auto found = source.Read(static_cast<int64_t>(position), static_cast<int64_t>(expected.bytes.size()));
     return found.ok() && *found == expected.bytes;
-  }
-
-  /// The pages file, complete, under its name as data file.
-  Result<AssembledFile> TakePagesFile(const std::vector<LanceFile>& files) {
-    AssembledExpectations expected;
-    expected.version = files.front().version;
-    expected.rows = physical_rows_;
-    expected.columns = static_cast<int64_t>(files.front().columns.size());
-    LEMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenLocalFile(PagesPath()));
-    expected.size_bytes = source->size_bytes();
-    LEMAN_ASSIGN_OR_RETURN(const LanceFile whole, ReadLanceFile(*source));
-    for (const ColumnMetadata& column : whole.columns) expected.pages += static_cast<int64_t>(column.pages.size());
-    AssemblyBytes bytes;
-    for (size_t i = 0; i < files.size(); ++i) {
-      if (!checkpoints_[i].region) bytes.copied += files[i].size_bytes;
-    }
-    // Header, tail and gaps were written once, too.
-    bytes.placed = expected.size_bytes - bytes.copied;
-    LEMAN_RETURN_IF_ERROR(LinkFile(PagesPath(), output_path_));
-    return Describe(VerifyAssembled(output_path_, expected), AssembledFile::Way::kPlaced, bytes);
   }
 
   [[nodiscard]] std::vector<std::string> Paths() const {
@@ -349,103 +273,11 @@ class Assembly {
     return file_options;
   }
 
-  Result<AssembledFile> TakeWhole(const LanceFile& file) {
-    if (blob_values_ == BlobValues::kRefuse) LEMAN_RETURN_IF_ERROR(CheckIsDataFile(file));
-    if (const auto roles = RolesOfColumns(file); roles.ok() && IsUnreadable(*roles)) {
-      return MakeError(ErrorKind::kUnsupported, "a struct with a list inside is null in some pages only");
-    }
-    const AssemblyPlan plan = PlanWholeCopy(file);
-    Status linked = LinkFile(checkpoints_.front().path, output_path_);
-    if (!linked.ok() && linked.error().kind == ErrorKind::kUnsupported) return CarryOut(plan);
-    LEMAN_RETURN_IF_ERROR(linked);
-    AssemblyBytes bytes;
-    bytes.linked = plan.size_bytes;
-    return Verify(plan, bytes, AssembledFile::Way::kLinked);
-  }
-
-  Result<AssembledFile> CarryOut(const AssemblyPlan& plan) {
-    LEMAN_ASSIGN_OR_RETURN(const FileAssembly assembly, AssembleToFile(plan, Paths(), output_path_, CopyOptions()));
-    AssemblyBytes bytes;
-    bytes.reflinked = assembly.shared_bytes;
-    bytes.copied = plan.size_bytes - assembly.shared_bytes;
-    return Verify(plan, bytes, AssembledFile::Way::kStitched);
-  }
-
-  Result<AssembledFile> Verify(const AssemblyPlan& plan, const AssemblyBytes& bytes, AssembledFile::Way way) {
-    AssembledExpectations expected;
-    expected.version = plan.version;
-    expected.rows = physical_rows_;
-    expected.columns = plan.columns;
-    expected.pages = plan.pages;
-    expected.size_bytes = plan.size_bytes;
-    return Describe(VerifyAssembled(output_path_, expected), way, bytes);
-  }
-
-  Result<AssembledFile> Reencode(std::string reason) {
-    if (options_.cancel != nullptr && *options_.cancel) {
-      return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
-    }
-    // A file of that name may be a checkpoint under a second name: it must not be written over.
-    ::unlink(output_path_.c_str());
-    Extracted extracted;
-    LEMAN_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> whole, extracted.Extract(checkpoints_));
-    if (Result<Unit> done = reencoder_.Reencode(whole, output_path_); !done.ok()) {
-      return done.error().WithContext("encode again (" + reason + ")");
-    }
-    LEMAN_RETURN_IF_ERROR(CheckReadable());
-    LEMAN_ASSIGN_OR_RETURN(AssembledFile assembled,
-                           Describe(VerifyReencoded(output_path_, physical_rows_), AssembledFile::Way::kReencoded, {}));
-    assembled.bytes.reencoded = assembled.size_bytes;
-    assembled.reencode_reason = std::move(reason);
-    return assembled;
-  }
-
-  /// Better no data file than one that no reader can read.
-  Status CheckReadable() const {
-    const auto source = OpenLocalFile(output_path_);
-    if (!source.ok()) return Ok();  // The verification says what is wrong.
-    const Result<LanceFile> file = ReadLanceFile(**source);
-    if (!file.ok()) return Ok();
-    const auto roles = RolesOfColumns(*file);
-    if (!roles.ok() || !IsUnreadable(*roles)) return Ok();
-    ::unlink(output_path_.c_str());
-    return MakeError(ErrorKind::kUnsupported,
-                     "the column has structs with lists inside, and some of its structs are null: Lance cannot read "
-                     "such a file from a certain size on. Let the function return a struct of nulls instead of a null "
-                     "struct, or load the table in smaller fragments");
-  }
-
-  /// A file that failed its verification is not left behind.
-  Result<AssembledFile> Describe(const Result<LanceFile>& verified, AssembledFile::Way way,
-                                 const AssemblyBytes& bytes) {
-    if (!verified.ok()) {
-      ::unlink(output_path_.c_str());
-      Error error = verified.error();
-      // Taking another path would only hide what went wrong here.
-      if (error.kind == ErrorKind::kUnsupported) error.kind = ErrorKind::kCorrupt;
-      return error;
-    }
-    AssembledFile assembled;
-    assembled.path = output_path_;
-    assembled.rows = static_cast<int64_t>(verified->descriptor.rows);
-    assembled.size_bytes = verified->size_bytes;
-    assembled.bytes = bytes;
-    assembled.column_count = static_cast<int32_t>(verified->columns.size());
-    assembled.major_version = DataFileVersion(verified->version).major;
-    assembled.minor_version = DataFileVersion(verified->version).minor;
-    assembled.way = way;
-    return assembled;
-  }
-
   const std::vector<CheckpointFile>& checkpoints_;
   int64_t physical_rows_;
-  const std::string& output_path_;
+  std::string output_path_;
   const AssembleOptions& options_;
-  Reencoder& reencoder_;
-  BlobValues blob_values_ = BlobValues::kRefuse;
-  std::vector<std::vector<BlobPlace>> blobs_inside_;  ///< Of each checkpoint, where the data file keeps them.
-  bool coalesce_ = true;
-  bool only_small_ = false;  ///< To encode again was for the readers' sake alone.
+  std::filesystem::path own_folder_;  ///< Empty: the output shares its folder with others.
 };
 
 }  // namespace
@@ -462,8 +294,8 @@ Status ExtractRegion(const CheckpointFile& checkpoint, const std::string& path, 
 Result<AssembledFile> AssembleFragment(const std::vector<CheckpointFile>& checkpoints, int64_t physical_rows,
                                        const std::string& output_path, Reencoder& reencoder,
                                        const AssembleOptions& options) {
-  LEMAN_RETURN_IF_ERROR(CheckCoverage(checkpoints, physical_rows));
-  return Assembly(checkpoints, physical_rows, output_path, options, reencoder).Run();
+  LocalFiles files(checkpoints, physical_rows, output_path, options);
+  return MakeDataFile(checkpoints, physical_rows, output_path, files, reencoder, options);
 }
 
 }  // namespace leman

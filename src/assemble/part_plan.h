@@ -24,7 +24,7 @@ struct ObjectPart {
 /// The parts, in order, that make the file of `plan`. What lies between its segments is filled with further bytes of
 /// the checkpoint, so that no part is needed for it, else with zeros. A range smaller than a part may be is put
 /// together with its neighbours; with `copy_ranges` false all is. `checkpoint_sizes[i]` is the size of the plan's
-/// checkpoint i. kUnsupported for a file that no object may be as large as.
+/// checkpoint i. kInvalidArgument for a file that no object may be as large as.
 Result<std::vector<ObjectPart>> PlanParts(const AssemblyPlan& plan, std::span<const int64_t> checkpoint_sizes,
                                           bool copy_ranges, const PartLimits& limits = {});
 

@@ -6,9 +6,12 @@
 
 #include "assemble/object_assembly.h"
 #include "io/memory_object_store.h"
+#include "io/testing/memory_part_uploads.h"
 
 namespace leman {
 namespace {
+
+using testing::MemoryPartUploads;
 
 constexpr int64_t kMin = 100;
 const PartLimits kLimits{.min_part_bytes = kMin, .max_copied_part_bytes = 1000, .max_parts = 10'000};
@@ -66,56 +69,6 @@ TEST(PartPlan, RefusesWhatNoObjectCanHold) {
   EXPECT_EQ(parts.error().kind, ErrorKind::kInvalidArgument);
 }
 
-// An S3 in memory that refuses what S3 refuses.
-class MemoryUploads final : public PartUploads {
- public:
-  explicit MemoryUploads(ObjectStore& store) : store_(store) {}
-  [[nodiscard]] bool copies_ranges() const override { return true; }
-  [[nodiscard]] bool any_order() const override { return true; }
-  Result<std::string> Create(const std::string&) override {
-    ++open;
-    return std::string("upload");
-  }
-  Result<std::string> Upload(const std::string&, const std::string&, int64_t number, std::string_view bytes) override {
-    const std::lock_guard lock(mutex_);
-    if (number == fail_part) return MakeError(ErrorKind::kRetryable, "part ", number, " failed");
-    parts_[number] = bytes;
-    return std::to_string(number);
-  }
-  Result<std::string> CopyRange(const std::string& key, const std::string& upload, int64_t number,
-                                const std::string& from, const std::string&, int64_t offset,
-                                int64_t size_bytes) override {
-    LEMAN_ASSIGN_OR_RETURN(const std::string bytes, store_.GetRange(from, offset, size_bytes));
-    return Upload(key, upload, number, bytes);
-  }
-  Status Complete(const std::string& key, const std::string&, const std::vector<std::string>& tags) override {
-    std::string all;
-    for (size_t i = 0; i < tags.size(); ++i) {
-      const std::string& part = parts_.at(static_cast<int64_t>(i) + 1);
-      if (i + 1 < tags.size() && static_cast<int64_t>(part.size()) < kMin) {
-        return MakeError(ErrorKind::kInvalidArgument, "part ", static_cast<int64_t>(i), " is too small");
-      }
-      all += part;
-    }
-    --open;
-    LEMAN_RETURN_IF_ERROR(store_.Put(key, all));
-    return answer_lost ? Status(MakeError(ErrorKind::kRetryable, "no answer")) : Ok();
-  }
-  Status Abort(const std::string&, const std::string&) override {
-    --open;
-    return Ok();
-  }
-
-  int open = 0;
-  int64_t fail_part = 0;
-  bool answer_lost = false;
-
- private:
-  ObjectStore& store_;
-  std::mutex mutex_;
-  std::map<int64_t, std::string> parts_;
-};
-
 struct Case {
   AssemblyPlan plan;
   std::vector<CheckpointObject> checkpoints;
@@ -148,7 +101,7 @@ TEST(ObjectAssembly, MakesTheFileThatThePlanSaysInAnyCut) {
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {
     MemoryObjectStore store;
-    MemoryUploads uploads(store);
+    MemoryPartUploads uploads(store, kMin);
     const Case made = RandomCase(random, store);
     ObjectAssemblyOptions options;
     options.limits = kLimits;
@@ -168,7 +121,7 @@ TEST(ObjectAssembly, MakesTheFileThatThePlanSaysInAnyCut) {
 
 TEST(ObjectAssembly, AFailedPartAbortsTheUploadAndLeavesNoObject) {
   MemoryObjectStore store;
-  MemoryUploads uploads(store);
+  MemoryPartUploads uploads(store, kMin);
   ASSERT_TRUE(store.Put("c0", std::string(400, 'x')).ok());
   const auto plan = PlanOf({{0, CheckpointRange{0, 0, 300}}, {300, "tail"}}, 304);
   ObjectAssemblyOptions options;

@@ -69,28 +69,34 @@ Result<uint32_t> ChecksumOfFile(const PosixFile& bytes, const LanceFile& file, c
   return ChecksumOfRange(bytes, tail, file.size_bytes - tail, crc, cancel);
 }
 
-Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected) {
-  LEMAN_ASSIGN_OR_RETURN(LanceFile file, ReadTail(path));
+int64_t CountPages(const LanceFile& file) {
+  int64_t pages = 0;
+  for (const ColumnMetadata& column : file.columns) pages += static_cast<int64_t>(column.pages.size());
+  return pages;
+}
+
+Status CheckAssembled(const LanceFile& file, const std::string& path, const AssembledExpectations& expected) {
   LEMAN_RETURN_IF_ERROR(Compare(path, "its size in bytes", file.size_bytes, expected.size_bytes));
   LEMAN_RETURN_IF_ERROR(Compare(path, "its number of rows", static_cast<int64_t>(file.descriptor.rows), expected.rows));
   LEMAN_RETURN_IF_ERROR(
       Compare(path, "its number of columns", static_cast<int64_t>(file.columns.size()), expected.columns));
   if (file.version != expected.version) return MakeError(ErrorKind::kCorrupt, path, ": its file version is wrong");
-  int64_t pages = 0;
-  for (const ColumnMetadata& column : file.columns) pages += static_cast<int64_t>(column.pages.size());
-  LEMAN_RETURN_IF_ERROR(Compare(path, "its number of pages", pages, expected.pages));
-  LEMAN_RETURN_IF_ERROR(CheckColumns(file, path));
+  LEMAN_RETURN_IF_ERROR(Compare(path, "its number of pages", CountPages(file), expected.pages));
+  return CheckColumns(file, path);
+}
+
+Status CheckReencoded(const LanceFile& file, const std::string& path, int64_t rows) {
+  LEMAN_RETURN_IF_ERROR(Compare(path, "its number of rows", static_cast<int64_t>(file.descriptor.rows), rows));
+  return CheckColumns(file, path);
+}
+
+Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected) {
+  LEMAN_ASSIGN_OR_RETURN(LanceFile file, ReadTail(path));
+  LEMAN_RETURN_IF_ERROR(CheckAssembled(file, path, expected));
   LEMAN_ASSIGN_OR_RETURN(const PosixFile bytes, PosixFile::OpenForReading(path));
   LEMAN_RETURN_IF_ERROR(ForEachPiece(expected.pieces.size(), expected.threads, [&]() -> PieceWorker {
     return [&](size_t piece) { return VerifyPiece(bytes, expected.pieces[piece], expected.cancel); };
   }));
-  return file;
-}
-
-Result<LanceFile> VerifyReencoded(const std::string& path, int64_t rows) {
-  LEMAN_ASSIGN_OR_RETURN(LanceFile file, ReadTail(path));
-  LEMAN_RETURN_IF_ERROR(Compare(path, "its number of rows", static_cast<int64_t>(file.descriptor.rows), rows));
-  LEMAN_RETURN_IF_ERROR(CheckColumns(file, path));
   return file;
 }
 

@@ -27,10 +27,16 @@ struct AssembledExpectations {
 /// everything from the schema descriptor to the end.
 Result<uint32_t> ChecksumOfFile(const PosixFile& bytes, const LanceFile& file, const std::atomic<bool>* cancel);
 
-/// kCorrupt, saying what is wrong, unless the file at `path` is what is expected. Returns what its tail says.
-Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected);
+int64_t CountPages(const LanceFile& file);
+
+/// kCorrupt, saying what is wrong, unless what the tail of the file named `path` says is what is expected; looks at
+/// no bytes of `expected.pieces`.
+Status CheckAssembled(const LanceFile& file, const std::string& path, const AssembledExpectations& expected);
 
 /// The same of what was encoded again: its rows, and that its columns hold them.
-Result<LanceFile> VerifyReencoded(const std::string& path, int64_t rows);
+Status CheckReencoded(const LanceFile& file, const std::string& path, int64_t rows);
+
+/// CheckAssembled of the file at `path`, and of its pieces. Returns what its tail says.
+Result<LanceFile> VerifyAssembled(const std::string& path, const AssembledExpectations& expected);
 
 }  // namespace leman
