@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim torture fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ test: ## Everything: C++ unit tests, Python tests, crash tests
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
 	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 3 --dist loadgroup
+
+test-objects: ## Object stores: S3, Azure's and Google's servers (installs them once: 5 minutes; then about 3)
+	@tools/bootstrap objects
+	@$(PYTHON_IN_VENV) -m pytest tests/python/objects
 
 test-cluster: ## The long tests on a Ray cluster of several nodes on this machine (about 5 minutes)
 	@tools/bootstrap cluster

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ _STORES = {
     "abfs": "AzureStore",
     "abfss": "AzureStore",
 }
+_VARIABLES = {"S3Store": "AWS", "GCSStore": "GOOGLE", "AzureStore": "AZURE"}
+_CLIENT_KEY = re.compile("^(aws|azure|google)_")
 
 
 def open_door(table_uri: str, storage_options: Mapping[str, str] | None) -> ObjectDoor:
@@ -208,7 +211,8 @@ class ObjectDoor:
         """Say what an exception means for the engine; credentials are struck out of the text."""
         import obstore.exceptions as known
 
-        text = self.redact(" ".join(str(error).split()))
+        # obstore appends the error's structure, for its own developers.
+        text = self.redact(" ".join(str(error).split()).split(" Debug source:", 1)[0])
         where = f"{self.uri}: {what}"
         lowered = text.lower()
         if isinstance(error, (known.NotFoundError, FileNotFoundError)):
@@ -380,8 +384,8 @@ def _make_store(kind: str, bucket: str, prefix: str, options: Mapping[str, str])
     for key, value in options.items():
         if key in ("timeout", "connect_timeout", "request_timeout"):
             client["timeout" if key == "request_timeout" else key] = value
-        elif key in ("allow_http", "allow_invalid_certificates"):
-            client[key] = value.lower() in ("1", "true", "yes")
+        elif _CLIENT_KEY.sub("", key) in ("allow_http", "allow_invalid_certificates"):
+            client[_CLIENT_KEY.sub("", key)] = value.lower() in ("1", "true", "yes")
         elif key == "proxy_url":
             client[key] = value
         else:
@@ -402,8 +406,9 @@ def _make_store(kind: str, bucket: str, prefix: str, options: Mapping[str, str])
             "base": 2,
         },
     }
-    if "allow_http" not in client and os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
-        client["allow_http"] = True
+    # obstore takes credentials from the environment, as Lance does, but not this setting.
+    if os.environ.get(f"{_VARIABLES[kind]}_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
+        client.setdefault("allow_http", True)
     return make(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry)
 
 

@@ -26,7 +26,7 @@ def find_server() -> str | None:
     return os.environ.get("LEMAN_VERSITYGW") or (str(built) if built.exists() else shutil.which("versitygw"))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,7 +40,7 @@ class S3Server:
         self._folder = folder
         (folder / "data" / BUCKET).mkdir(parents=True)
         (folder / "meta").mkdir()
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,6 +83,7 @@ class Proxy:
         self.traffic: list[tuple[str, str, int]] = []
         self.faults = 0
         self._lock = threading.Lock()
+        self._leases = threading.Lock()
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -134,6 +135,11 @@ class Proxy:
         elif answer is not None:
             _answer(request, answer, [("Content-Type", "application/xml")], _error_body(answer))
             return
+        # versitygw takes several steps to look at a condition, to put, and to note the ETag; S3 takes one.
+        with self._leases if "/_leman/leases/" in request.path else contextlib.nullcontext():
+            self._forward(request, body)
+
+    def _forward(self, request: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.target_port, timeout=60)
             connection.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
