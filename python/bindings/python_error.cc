@@ -26,8 +26,9 @@ std::string TextOf(nb::handle value) {
 
 // Frames between the engine and the user's function, which tell a user nothing.
 bool IsOurs(const std::string& frame) {
-  for (const char* file : {"/leman/batch_call.py", "/leman/async_call.py", "/leman/blob_inputs.py",
-                           "/leman/blob_outputs.py", "/asyncio/base_events.py"}) {
+  for (const char* file :
+       {"/leman/batch_call.py", "/leman/async_call.py", "/leman/blob_inputs.py", "/leman/blob_outputs.py",
+        "/leman/lance_worker.py", "/leman/user_function.py", "/asyncio/base_events.py", "/asyncio/events.py"}) {
     if (frame.find(file) != std::string::npos) return true;
   }
   return false;
@@ -40,7 +41,7 @@ Error ErrorOf(const nb::python_error& exception, ErrorKind kind) {
   if (nb::hasattr(value, "leman_kind")) {
     return Error{KindByName(nb::cast<std::string>(value.attr("leman_kind")), kind), TextOf(value)};
   }
-  if (exception.matches(PyExc_KeyboardInterrupt)) return Error{ErrorKind::kCancelled, "interrupted"};
+  if (exception.matches(PyExc_KeyboardInterrupt)) return Error{ErrorKind::kCancelled, "KeyboardInterrupt"};
   if (exception.matches(PyExc_MemoryError)) return Error{ErrorKind::kResourceExhausted, "out of memory"};
   const auto type = nb::cast<std::string>(exception.type().attr("__name__"));
   return Error{kind, type + ": " + TextOf(value), type == "FunctionTimeoutError" ? type : ""};
@@ -58,6 +59,7 @@ Error UserErrorOf(nb::python_error& exception, const std::string& function_name)
       if (!IsOurs(text)) frames += text;
     }
     if (frames.size() > kMaxTracebackBytes) frames = frames.substr(0, kMaxTracebackBytes) + "…\n";
+    while (frames.ends_with('\n')) frames.pop_back();
     if (!frames.empty()) error.message += "\n" + frames;
   } catch (nb::python_error& second) {
     second.discard_as_unraisable("formatting a traceback");

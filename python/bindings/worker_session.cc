@@ -344,7 +344,11 @@ Status PythonWorkerHost::SetUp(const SetupMessage& setup) {
     session_ = session_class_(nb::bytes(setup.host_payload.data(), setup.host_payload.size()));
     return Ok();
   } catch (nb::python_error& exception) {
-    Error error = UserErrorOf(exception, "the function or its class");
+    const nb::object value = nb::borrow(exception.value());
+    const bool named = nb::hasattr(value, "leman_function");
+    const auto name =
+        named ? nb::cast<std::string>(value.attr("leman_function")) : "that the column is to be filled by";
+    Error error = UserErrorOf(exception, name);
     error.message = "a worker could not be set up: " + error.message;
     return error;
   }

@@ -158,7 +158,12 @@ class WorkerSession:
         job = self._job
         self.function = restore(job["function"])
         self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
-        self.callable = self._instance()
+        try:
+            self.callable = self._instance()
+        except Exception as error:
+            with contextlib.suppress(AttributeError, TypeError):
+                error.leman_function = self.function.name  # type: ignore[attr-defined]
+            raise
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0
         # With what is read ahead, at most a quarter of a memory that the user gave.

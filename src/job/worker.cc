@@ -209,6 +209,10 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
       (void)channel.Send(TaskDoneMessage{order.task.id, order.task.attempt});
     } else if (status.error().kind != ErrorKind::kCancelled) {
       (void)channel.Send(TaskFailed{order.task.id, order.task.attempt, status.error(), at});
+    } else if (!inbox.closed() && (memory == nullptr || !memory->worn_out())) {
+      // Nobody cancelled it: the function raised KeyboardInterrupt. Unanswered, the job would wait for ever.
+      const Error error = MakeError(ErrorKind::kUserFunction, status.error().message);
+      (void)channel.Send(TaskFailed{order.task.id, order.task.attempt, error, at});
     }
     if (memory != nullptr && memory->worn_out()) inbox.Retire();
   }

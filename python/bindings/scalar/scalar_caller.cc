@@ -158,7 +158,7 @@ class ScalarCaller::Pass {
       const bool is_interrupt = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
       failure = scalar::TakeException();
       const std::string text = failure.type_name + (failure.message.empty() ? "" : ": " + failure.message);
-      if (is_interrupt) return MakeError(ErrorKind::kCancelled, "interrupted in ", caller_.name_, "()");
+      if (is_interrupt) return MakeError(ErrorKind::kCancelled, "KeyboardInterrupt in ", caller_.name_, "()");
       if (unreadable >= 0) {
         const ArrowType& input = caller_.inputs_[static_cast<size_t>(unreadable)];
         return MakeError(ErrorKind::kUserFunction, "argument '", input.name, "' (", input.text, ") of ", caller_.name_,

@@ -257,3 +257,41 @@ def test_errors_are_listed_on_the_command_line(numbers: leman.Table, tmp_path: p
     shown = CliRunner().invoke(cli, ["errors", str(tmp_path / "db"), "numbers"])
     assert shown.exit_code == 0
     assert "y  fragment 3 row 0  ValueError: cannot take 300" in shown.output
+
+
+def test_a_function_that_raises_an_interrupt_fails_the_job(numbers: leman.Table) -> None:
+    @leman.udf
+    def scalar(x: int) -> int:
+        if x == 7:
+            raise KeyboardInterrupt
+        return x
+
+    @leman.udf(data_type=pa.int64())
+    def batch(x: pa.Array) -> pa.Array:
+        raise KeyboardInterrupt
+
+    @leman.udf
+    async def waiting(x: int) -> int:
+        raise KeyboardInterrupt
+
+    for name, function in {"s": scalar, "b": batch, "w": waiting}.items():
+        numbers.add_columns({name: function})
+        with pytest.raises(leman.UserFunctionError, match="KeyboardInterrupt"):
+            numbers.backfill(name, concurrency=1, timeout=60, progress=False)
+
+
+def test_a_class_that_cannot_be_made_is_named_with_its_own_frames(numbers: leman.Table) -> None:
+    @leman.udf
+    class Model:
+        def setup(self) -> None:
+            raise RuntimeError("no model")
+
+        def __call__(self, x: int) -> int:
+            return x
+
+    numbers.add_columns({"y": Model()})
+    with pytest.raises(leman.UserFunctionError) as caught:
+        numbers.backfill("y", concurrency=1, progress=False)
+    told = str(caught.value)
+    assert "a worker could not be set up: function 'Model' raised RuntimeError: no model\n" in told
+    assert told.count('  File "') == 1 and "in setup" in told
