@@ -239,6 +239,11 @@ class BytesResults : public ResultsBase {
     for (int64_t row = 0; row < rows_; ++row) ends_.Set(row, column.views(0, row + 1).size());
     data_.Advance(column.views(0, rows_).size());
   }
+  /// The same, with `each` bytes a row.
+  void SetSizes(size_t each) {
+    for (int64_t row = 0; row < rows_; ++row) ends_.Set(row, static_cast<size_t>(row + 1) * each);
+    data_.Advance(static_cast<size_t>(rows_) * each);
+  }
 
  protected:
   void SetBytes(int64_t row, std::string_view value) {

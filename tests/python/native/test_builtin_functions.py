@@ -76,6 +76,15 @@ def test_whole_batches_of_texts_are_as_in_python(name: str, plain: Any) -> None:
     assert function.call_batch([pa.array([], pa.string())]).to_pylist() == []
 
 
+def test_sha256_of_texts_of_every_length_side_by_side() -> None:
+    noise = np.random.default_rng(7).integers(0, 256, 70_000, dtype=np.uint8).tobytes()
+    function = leman.builtin_udf("sha256", input_columns=["data"])
+    sizes = [*range(1100), 70_000, 0, 65_535, 3, 64 * 1000]
+    for rows in ([noise[size % 7 : size % 7 + size] for size in sizes], [noise], [noise, b""], [b"", noise[:4096]]):
+        digits = function.call_batch([pa.array(rows, pa.binary())]).to_pylist()
+        assert digits == [hashlib.sha256(row).hexdigest() for row in rows]
+
+
 def test_tokens_of_scripts_with_and_without_spaces() -> None:
     assert called("token_count", ["to be, or not!", "中文没有空格 abc", "Grüße", "—…", ""], pa.string()) == [
         4,
