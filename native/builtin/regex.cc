@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "parameters.h"
@@ -59,13 +60,52 @@ class RegexExtract {
   std::vector<re2::StringPiece> found_;
 };
 
+// Whether matches begin with one of several characters. Where it is always the same one, RE2 jumps from one to the
+// next.
+bool BeginsWithClass(std::string_view pattern) {
+  while (pattern.starts_with('(')) pattern.remove_prefix(pattern.starts_with("(?:") ? 3 : 1);
+  if (pattern.starts_with('[') || pattern.starts_with('.')) return true;
+  return pattern.size() >= 2 && pattern[0] == '\\' &&
+         std::string_view("dDwWsSpP").find(pattern[1]) != std::string_view::npos;
+}
+
+// Matches `regex` from the end of the last match on, with what lies before it. RE2 learns the end of a match first, and
+// goes over it once more for its beginning, which is known then. Null for a pattern for which that is no gain, or that
+// may match nothing: what is found does not tell whether it did.
+std::unique_ptr<const RE2> FromLastEnd(const RE2& regex) {
+  const std::string& pattern = regex.pattern();
+  for (const char* const special : {"^", "$", "\\b", "\\B", "\\A", "\\z", "\\Q"}) {
+    if (pattern.find(special) != std::string::npos) return nullptr;
+  }
+  if (!BeginsWithClass(pattern) || RE2::FullMatch("", regex)) return nullptr;
+  RE2::Options options;
+  options.set_log_errors(false);
+  auto wrapped = std::make_unique<const RE2>("\\C*?(?:" + pattern + ")", options);
+  return wrapped->ok() ? std::move(wrapped) : nullptr;
+}
+
 // How many matches there are, without overlaps.
 class RegexCount {
  public:
   static void CheckParameters(std::string_view json) { RegexCount{json}; }
-  explicit RegexCount(std::string_view json) : regex_(Compiled(Parameters(json, {"pattern"}).Text("pattern"))) {}
+  explicit RegexCount(std::string_view json)
+      : regex_(Compiled(Parameters(json, {"pattern"}).Text("pattern"))), from_last_end_(FromLastEnd(*regex_)) {}
 
   int64_t operator()(std::string_view text) const {
+    return from_last_end_ == nullptr ? CountFound(text) : CountEnds(text);
+  }
+
+ private:
+  int64_t CountEnds(std::string_view text) const {
+    int64_t count = 0;
+    re2::StringPiece found;
+    for (size_t at = 0; at < text.size(); ++count) {
+      if (!from_last_end_->Match(PieceOf(text), at, text.size(), RE2::ANCHOR_START, &found, 1)) break;
+      at += found.size();
+    }
+    return count;
+  }
+  [[nodiscard]] int64_t CountFound(std::string_view text) const {
     int64_t count = 0;
     re2::StringPiece found;
     for (size_t at = 0; at <= text.size();) {
@@ -76,8 +116,6 @@ class RegexCount {
     }
     return count;
   }
-
- private:
   static size_t NextChar(std::string_view text, size_t at) {
     do ++at;
     while (at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80);
@@ -85,6 +123,7 @@ class RegexCount {
   }
 
   std::unique_ptr<const RE2> regex_;
+  std::unique_ptr<const RE2> from_last_end_;
 };
 
 }  // namespace

@@ -40,6 +40,33 @@ def test_regular_expressions() -> None:
         assert found == [None if text is None else len(re.findall(pattern, text)) for text in texts], pattern
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        ".",
+        ".b",
+        "[ab]+",
+        "[ab]+?",
+        "[a-z]*?b",
+        "(?:[ab]|c)",
+        "([ab] ?){2}",
+        r"\w+ \w",
+        r"(\w)(\d?)",
+        "[äö]|a.",
+        "[a-c]*",
+        r"\wb\b",
+    ],
+)
+def test_matches_are_counted_as_in_python(pattern: str) -> None:
+    source = random.Random(7)
+    texts = ["".join(source.choices("abc 1", k=source.randint(0, 60))) for _ in range(300)]
+    if "\\" not in pattern:  # RE2's classes are ASCII's
+        texts += ["".join(source.choices("abäö\n ", k=source.randint(0, 60))) for _ in range(300)]
+    assert called("regex_count", texts, pa.string(), pattern=pattern) == [
+        len(re.findall(pattern, text)) for text in texts
+    ]
+
+
 def test_wrong_patterns_are_refused_at_the_call() -> None:
     called("regex_count", [], pa.string(), pattern="x")  # skips where there is no RE2
     with pytest.raises(ValueError, match=r"pattern='\(': missing \): \(; expected a regular expression of RE2"):
