@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import pathlib
+import subprocess
+import sys
+import time
 import tracemalloc
 
 import lance
@@ -273,6 +276,55 @@ def test_a_killed_driver_leaves_values_that_the_next_run_takes(
         assert calls.count == 0
         assert blobs(table) == EXPECTED
         assert result.metrics["bytes_copied"] + result.metrics["bytes_reencoded"] < 100_000
+
+
+DRIVER = """
+import os, sys, time
+import leman, pyarrow as pa
+
+@leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"}, version="1")
+def make(x: int) -> bytes:
+    time.sleep(0.02 if x else 0)
+    return bytes([65 + x % 26]) * 300_000
+
+table = leman.connect(sys.argv[1]).open_table("t")
+table.add_columns({"b": make})
+table.backfill("b", concurrency=2, checkpoint_size=8, task_size=16, progress=False)
+"""
+
+
+def test_after_kill_9_what_was_checkpointed_is_taken_and_the_rest_cleaned(
+    table: leman.Table, calls: CallLog, tmp_path: pathlib.Path
+) -> None:
+    from leman.lance_cleanup import clean_table
+
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, table.connection.uri])
+    checkpoints = pathlib.Path(table.uri) / "_leman" / "checkpoints"
+    try:
+        until = time.monotonic() + 60
+        while len(list(checkpoints.glob("*/*.region"))) < 2 and driver.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+    finally:
+        driver.kill()
+        driver.wait()
+    made_before = sum(1 for _ in checkpoints.glob("*/*.region"))
+    assert made_before >= 2
+
+    @leman.udf(data_type=pa.large_binary(), field_metadata=BLOB, version="1")
+    def make(x: int) -> bytes:
+        with open(calls.path, "ab") as log:
+            log.write(b".")
+        return bytes([65 + x % 26]) * 300_000
+
+    table.checkout_latest()
+    result = table.backfill("b", udf=make, concurrency=1)
+    assert result.metrics["rows_resumed"] >= 14  # Checkpoints of 8 and 7 rows, at least.
+    assert calls.count == 40 - result.metrics["rows_resumed"]
+    expected = {x: bytes([65 + x % 26]) * 300_000 for x in range(40)}
+    assert blobs(table) == expected
+    clean_table(table.uri, grace_s=0.0)
+    assert not list(checkpoints.glob("*/*"))
+    assert blobs(table) == expected
 
 
 def _no_commit(*_: object) -> None:
