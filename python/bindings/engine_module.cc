@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/utf8.h"
 #include "call_guard.h"
 #include "cleanup_binding.h"
 #include "driver_table.h"
@@ -81,7 +82,7 @@ nb::dict RunBackfillFromPython(const nb::dict& request, const nb::object& host, 
   dict["duration_s"] = result.duration_s;
   dict["metrics"] = metrics;
   if (result.error) {
-    dict["error"] = result.error->message;
+    dict["error"] = ValidUtf8(result.error->message);
     dict["error_type"] = ErrorTypeName(*result.error);
   }
   return dict;

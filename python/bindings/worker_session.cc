@@ -193,6 +193,15 @@ class BatchUdf final : public Udf {
   std::vector<SkippedRow> skipped_;
 };
 
+// What a scalar function's call gave. In a worker nobody presses Ctrl-C: an interrupt is one that the function raised,
+// and a task that nobody cancelled must be told as failed.
+Result<OwnedArray> NotCancelled(Result<OwnedArray> result, const ScalarCaller& caller) {
+  if (result.ok() || result.error().kind != ErrorKind::kCancelled) return result;
+  const std::string& traceback = caller.last_exception().traceback;
+  return MakeError(ErrorKind::kUserFunction, caller.name(), "() raised KeyboardInterrupt",
+                   traceback.empty() ? "" : "\n" + traceback);
+}
+
 // `policy` has on_row of python/leman/row_policy.py.
 RowAction DecideBy(const nb::object& policy, int64_t row, const UserException& exception) {
   const nb::object error = nb::borrow(exception.object.get());
@@ -221,13 +230,13 @@ class ScalarUdf final : public Udf {
   Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override {
     const nb::gil_scoped_acquire gil;
     const uint8_t* mask = selected == nullptr ? nullptr : selected->data();
-    if (!has_policy_) return caller_->Call(*inputs.get(), mask, failed_row);
+    if (!has_policy_) return NotCancelled(caller_->Call(*inputs.get(), mask, failed_row), *caller_);
     try {
       auto result = caller_->Call(
           *inputs.get(), mask, failed_row,
           [this](int64_t row, const Error&, const UserException& exception) { return Decide(row, exception); });
       skipped_ = SkippedRowsFrom(policy_.get().attr("take_skipped")());
-      return result;
+      return NotCancelled(std::move(result), *caller_);
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
     }

@@ -67,6 +67,7 @@ class AsyncFunction:
         self._rows: list[int] = []
         self._values: list[Any] = []
         self._next = 0
+        self._stopping = False
 
     def run(self, batch: pa.RecordBatch, selected: bytes | None) -> None:
         """Compute the rows of ``batch`` for which ``selected`` (a byte a row, None: all) is not 0.
@@ -77,6 +78,7 @@ class AsyncFunction:
             The function's own, where a row failed and the policy does not say otherwise; ``failed_row`` is its row.
         """
         self._batch, self._next, self.failed_row, self.null_inputs = batch, 0, -1, 0
+        self._stopping = False
         self._rows = list(range(batch.num_rows)) if selected is None else np.flatnonzero(_mask(selected)).tolist()
         self._values = [None] * len(self._rows)
         self._run_until_complete(self._run_rows())
@@ -128,6 +130,7 @@ class AsyncFunction:
             done, _ = await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             # Nothing of a failed batch goes on behind the back of the next one.
+            self._stopping = True
             for lane in lanes:
                 lane.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
@@ -154,6 +157,11 @@ class AsyncFunction:
                         self.failed_row = row
                     raise
                 pause_s = self._pause_s
+            except BaseException as error:
+                # Of the function's own making, but not an end that came from outside: a lane that is told to stop.
+                if self.failed_row < 0 and not (isinstance(error, asyncio.CancelledError) and self._stopping):
+                    self.failed_row = row
+                raise
             await asyncio.sleep(pause_s)
 
     async def _within_limit(self, arguments: tuple[Any, ...]) -> Any:

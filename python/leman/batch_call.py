@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from .blob_outputs import results_of
 from .errors import CallInterrupted, FunctionTimeoutError
 from .lance_errors import HostError
+from .on_error import message_of
 from .row_policy import RowPolicy, SkippedRow
 
 _SHOWN = 200
@@ -188,7 +189,7 @@ class BatchFunction:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
             self._raise_for_value(result, lambda values: pa.array(values, type=self._type), error)
             raise self._wrong(
-                f"returned a {type(result).__name__} that does not fit: {error}", str(self._type)
+                f"returned a {type(result).__name__} that does not fit: {_reason(error)}", str(self._type)
             ) from error
 
     def _raise_for_value(self, values: Any, convert: Callable[[Any], object], why: BaseException) -> None:
@@ -209,7 +210,7 @@ class BatchFunction:
             return
         value = values[start].as_py() if isinstance(values, pa.Array) else values[start]
         message = (
-            f"function {self._name!r} returned {_short(value)} ({type(value).__name__}) for a row: {why}; "
+            f"function {self._name!r} returned {_short(value)} ({type(value).__name__}) for a row: {_reason(why)}; "
             f"expected {self._type}"
         )
         raise _WrongValueError(message, start) from why
@@ -225,7 +226,9 @@ class BatchFunction:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             if isinstance(error, pa.ArrowInvalid):
                 self._raise_for_value(result, lambda values: values.cast(self._type, safe=True), error)
-            raise self._wrong(f"returned an array of type {result.type} ({error})", f"type {self._type}") from error
+            raise self._wrong(
+                f"returned an array of type {result.type} ({_reason(error)})", f"type {self._type}"
+            ) from error
 
     def _wrong(self, what: str, expected: str) -> HostError:
         return HostError("user function", f"function {self._name!r} {what}; expected {expected}")
@@ -261,6 +264,14 @@ class BlobBatchFunction(BatchFunction):
         return results_of(values), skipped
 
 
+def _reason(error: BaseException) -> str:
+    text = message_of(error)  # pyarrow's may hold the whole value.
+    return text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + "…"
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:
+        return "<repr() failed>"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -32,6 +32,14 @@ def _check_match(match: object) -> None:
         ) from None
 
 
+def message_of(error: BaseException) -> str:
+    """Return ``str(error)``; where that raises, a text that says so."""
+    try:
+        return str(error)
+    except Exception:
+        return "<str() of the exception failed>"
+
+
 @dataclasses.dataclass(frozen=True, init=False)
 class Matcher:
     """An error that the function may raise: its classes and a pattern searched in its message.
@@ -55,7 +63,7 @@ class Matcher:
     def matches(self, error: BaseException) -> bool:
         """Say whether this matcher is meant for ``error``."""
         return isinstance(error, self.exceptions) and (
-            self.match is None or re.search(self.match, str(error)) is not None
+            self.match is None or re.search(self.match, message_of(error)) is not None
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import FunctionTimeoutError
 from .lance_errors import HostError
-from .on_error import Matcher, Retry, Skip
+from .on_error import Matcher, Retry, Skip, message_of
 
 FAIL, SKIP, RETRY = 0, 1, 2
 
@@ -64,8 +64,8 @@ class RowPolicy:
                     (
                         row,
                         _type_name(error),
-                        str(error)[:_MAX_MESSAGE],
-                        (trace or _trace(error))[:_MAX_TRACEBACK],
+                        message_of(error)[:_MAX_MESSAGE],
+                        (trace or _trace(error))[-_MAX_TRACEBACK:],  # The innermost frames say most.
                         attempt,
                     )
                 )

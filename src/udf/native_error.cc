@@ -2,10 +2,13 @@
 
 #include <cstring>
 
+#include "base/utf8.h"
+
 namespace leman {
 
 Error NativeError(const std::string& name, int code, const LemanUdfError& error) {
-  const std::string message(error.message, ::strnlen(error.message, sizeof error.message));
+  // It may be cut within a character, and a library may write anything.
+  const std::string message = ValidUtf8({error.message, ::strnlen(error.message, sizeof error.message)});
   switch (code) {
     case LEMAN_UDF_ROW_FAILED:
       return MakeError(ErrorKind::kUserFunction, name, "(): ", message);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/utf8.h"
 #include "udf/array_check.h"
 #include "udf/native_error.h"
 
@@ -9,7 +10,8 @@ namespace leman {
 namespace {
 
 int AskPolicy(void* context, int64_t row, const char* message) {
-  return static_cast<int>(static_cast<NativeRowPolicy*>(context)->OnRow(row, message == nullptr ? "" : message));
+  return static_cast<int>(
+      static_cast<NativeRowPolicy*>(context)->OnRow(row, message == nullptr ? "" : ValidUtf8(message)));
 }
 
 }  // namespace

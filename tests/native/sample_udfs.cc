@@ -60,6 +60,34 @@ LEMAN_UDF_BATCH(roots, [](leman::udf::Column<double> x) -> std::vector<std::stri
   }
   return roots;
 });
+
+namespace {
+
+// Every way to fail that is not a crash, one a number.
+int64_t FailBy(int64_t x) {
+  switch (x) {
+    case 1:
+      throw std::runtime_error("cannot take 1");
+    case 2:
+      throw std::runtime_error(std::string(1'000'000, 'm'));
+    case 3:
+      throw std::runtime_error("not \xff\xfe text");
+    case 4:
+      throw 42;  // NOLINT: not an exception, and allowed all the same.
+    case 5:
+      throw std::runtime_error("");
+    default:
+      return x * 10;
+  }
+}
+
+}  // namespace
+LEMAN_UDF(fail_by, [](int64_t x) -> int64_t { return FailBy(x); });
+LEMAN_UDF_BATCH(fail_by_batch, [](leman::udf::Column<int64_t> x) -> std::vector<int64_t> {
+  std::vector<int64_t> values;
+  for (int64_t row = 0; row < x.size(); ++row) values.push_back(FailBy(x[row]));
+  return values;
+});
 LEMAN_UDF(initials, [](std::string_view text) {
   return leman::udf::Written{text.size(), [text](char* out) -> size_t {
                                size_t size = 0;

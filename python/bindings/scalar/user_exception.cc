@@ -12,23 +12,6 @@ constexpr std::string_view kCut = "…";
 
 bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
 
-// UTF-8 of a str, lone surrogates escaped: texts of users hold anything.
-std::string TextOf(PyObject* str) {
-  const PyRef bytes = PyRef::Steal(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
-  if (!bytes) {
-    PyErr_Clear();
-    return {};
-  }
-  return {PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))};
-}
-
-std::string MessageOf(PyObject* exception) {
-  const PyRef text = PyRef::Steal(PyObject_Str(exception));
-  if (text) return Bounded(TextOf(text.get()), kMaxMessage);
-  PyErr_Clear();
-  return "<str() of the exception failed>";
-}
-
 // The pending exception, normalized and with its traceback attached, cleared; empty: none.
 PyRef FetchPending() {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -97,6 +80,22 @@ std::string TracebackOf(PyObject* exception) {
 }
 
 }  // namespace
+
+std::string TextOf(PyObject* str) {
+  const PyRef bytes = PyRef::Steal(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
+  if (!bytes) {
+    PyErr_Clear();
+    return {};
+  }
+  return {PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))};
+}
+
+std::string MessageOf(PyObject* exception) {
+  const PyRef text = PyRef::Steal(PyObject_Str(exception));
+  if (text) return Bounded(TextOf(text.get()), kMaxMessage);
+  PyErr_Clear();
+  return "<str() of the exception failed>";
+}
 
 std::string Bounded(std::string_view text, size_t limit) {
   if (text.size() <= limit) return std::string(text);

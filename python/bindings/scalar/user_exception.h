@@ -24,6 +24,12 @@ namespace scalar {
 /// Takes the pending Python exception (there must be one) and clears it.
 UserException TakeException();
 
+/// str(exception), bounded, lone surrogates escaped; says so where there is none. Clears what str() raises.
+std::string MessageOf(PyObject* exception);
+
+/// A str as UTF-8, lone surrogates escaped: texts of users hold anything.
+std::string TextOf(PyObject* str);
+
 /// The pending Python exception as an Error of `kind`, "context: Type: message"; clears it.
 Error PythonFailure(std::string_view context, ErrorKind kind = ErrorKind::kInvalidArgument);
 
