@@ -132,7 +132,8 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
     offset += rows;
     const bool shared = run.file_start > 0 || !run.IsWholeFragment(run.current_piece());
     const bool piece_ends = run.piece_row == run.current_piece().rows();
-    if (piece_ends || run.rows_done == run.rows_to_do || run.cutter.CheckpointDue(shared)) {
+    const int64_t rows_left = std::min(run.current_piece().rows() - run.piece_row, run.rows_to_do - run.rows_done);
+    if (rows_left == 0 || run.cutter.CheckpointDue(shared, rows_left)) {
       LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
     }
     constexpr int64_t kProgressEveryNs = 50'000'000;

@@ -344,5 +344,34 @@ TEST(BatchCutter, CutsAfterTimeOrVeryManyBytes) {
   EXPECT_TRUE(cutter.CheckpointDue());
 }
 
+TEST(BatchCutter, WaitsForThePartsThatAStoreCanCopy) {
+  CutOptions options;
+  options.min_part_bytes = 6 << 20;
+  constexpr int64_t kSecond = 1'000'000'000;
+  BatchCutter cutter(options);
+  cutter.OnCall(20, 5 * kSecond, 20 << 17);  // 128 KiB each
+  EXPECT_FALSE(cutter.CheckpointDue(true, 1000));
+  EXPECT_TRUE(cutter.CheckpointDue(true, 0));
+  cutter.OnCall(30, 7 * kSecond, 30 << 17);
+  EXPECT_TRUE(cutter.CheckpointDue(true, 1000));  // 6.25 MiB
+  EXPECT_FALSE(cutter.CheckpointDue(true, 20));   // the rest would be a part too small
+  EXPECT_TRUE(cutter.CheckpointDue(true, 49));
+  cutter.OnCheckpoint();
+  cutter.OnCall(2, 15 * kSecond, 2 << 17);  // too slow to wait for
+  EXPECT_TRUE(cutter.CheckpointDue(true, 1000));
+  EXPECT_TRUE(cutter.CheckpointDue(true, 2));
+  cutter.OnCheckpoint();
+  cutter.OnCall(1000, 5 * kSecond, 8000);  // small values
+  EXPECT_TRUE(cutter.CheckpointDue(true, 100'000));
+  cutter.OnCheckpoint();
+  cutter.OnCall(256, kSecond, 256 << 20);
+  EXPECT_TRUE(cutter.CheckpointDue(true, 6));
+  EXPECT_FALSE(cutter.CheckpointDue(true, 5));
+  options.checkpoint_rows = 10;
+  BatchCutter exact(options);
+  exact.OnCall(10, 1, 10);
+  EXPECT_TRUE(exact.CheckpointDue(true, 5));
+}
+
 }  // namespace
 }  // namespace leman

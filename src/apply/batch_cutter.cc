@@ -5,6 +5,9 @@
 namespace leman {
 namespace {
 constexpr int64_t kMaxGrowth = 8;
+/// Smaller ones are encoded again where their checkpoints are small.
+constexpr int64_t kLargeValueBytes = 32 << 10;
+constexpr int64_t kMostWaits = 3;
 }  // namespace
 
 BatchCutter::BatchCutter(const CutOptions& options)
@@ -34,14 +37,25 @@ void BatchCutter::OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes) {
   call_rows_ = std::min(std::max(static_cast<int64_t>(wanted), in_flight), options_.batch_rows);
 }
 
-bool BatchCutter::CheckpointDue(bool shared) const {
+bool BatchCutter::CheckpointDue(bool shared, int64_t rows_left) const {
   if (rows_ == 0) return false;
   if (options_.checkpoint_rows) return rows_ >= *options_.checkpoint_rows;
   if (options_.max_checkpoint_rows && rows_ >= *options_.max_checkpoint_rows) return true;
   if (options_.min_checkpoint_rows && rows_ < *options_.min_checkpoint_rows) return false;
-  return elapsed_ns_ >= options_.checkpoint_ns ||
-         bytes_ >= (shared ? std::min(options_.shared_checkpoint_bytes, options_.checkpoint_bytes)
-                           : options_.checkpoint_bytes);
+  const int64_t most_bytes =
+      shared ? std::min(options_.shared_checkpoint_bytes, options_.checkpoint_bytes) : options_.checkpoint_bytes;
+  if (elapsed_ns_ < options_.checkpoint_ns && bytes_ < most_bytes) return false;
+  return !WaitsForPart(rows_left);
+}
+
+bool BatchCutter::WaitsForPart(int64_t rows_left) const {
+  if (options_.min_part_bytes <= 0 || rows_left <= 0) return false;
+  const double left = static_cast<double>(rows_left) / static_cast<double>(rows_);
+  const bool little_left = left * static_cast<double>(bytes_) < static_cast<double>(options_.min_part_bytes) &&
+                           left * static_cast<double>(elapsed_ns_) <= static_cast<double>(options_.checkpoint_ns);
+  if (little_left) return true;
+  return bytes_ < options_.min_part_bytes && bytes_ / rows_ >= kLargeValueBytes &&
+         elapsed_ns_ < kMostWaits * options_.checkpoint_ns;
 }
 
 void BatchCutter::OnCheckpoint() { rows_ = elapsed_ns_ = bytes_ = 0; }

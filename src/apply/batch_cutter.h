@@ -24,6 +24,8 @@ struct CutOptions {
   int64_t checkpoint_bytes = 1LL << 30;
   /// The same for a part of a fragment that has others: it is copied to its place anyway, better while others compute.
   int64_t shared_checkpoint_bytes = 256 << 20;
+  /// Of a part of a fragment: with fewer, its bytes are worth waiting for, see CheckpointDue. 0: any number is as good.
+  int64_t min_part_bytes = 0;
 };
 
 /// Pure; told what each call took. One per task.
@@ -35,13 +37,17 @@ class BatchCutter {
   [[nodiscard]] int64_t NextCallRows() const;
   /// A call on `rows` rows took `elapsed_ns` and gave `bytes` of output.
   void OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes);
-  /// `shared`: the checkpoint is not all of its fragment.
-  [[nodiscard]] bool CheckpointDue(bool shared = false) const;
+  /// `shared`: the checkpoint is not all of its fragment. `rows_left`: that could still go into it. Cut by time or
+  /// bytes, it waits where it, or all that is left, would have fewer than min_part_bytes: for more bytes of large
+  /// values up to three times as long, for what is left if that takes no longer than a checkpoint may.
+  [[nodiscard]] bool CheckpointDue(bool shared = false, int64_t rows_left = 0) const;
   /// A checkpoint was cut.
   void OnCheckpoint();
   [[nodiscard]] int64_t rows_in_checkpoint() const { return rows_; }
 
  private:
+  [[nodiscard]] bool WaitsForPart(int64_t rows_left) const;
+
   CutOptions options_;
   int64_t call_rows_;
   int64_t rows_ = 0;

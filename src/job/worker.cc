@@ -17,6 +17,7 @@
 #include "apply/applier.h"
 #include "apply/call_watch.h"
 #include "apply/memory_watch.h"
+#include "io/part_uploads.h"
 #include "job/linux_memory.h"
 #include "transport/channel.h"
 
@@ -318,6 +319,10 @@ CutOptions CutOf(const SetupMessage& setup) {
   cut.checkpoint_rows = setup.checkpoint_rows;
   cut.min_checkpoint_rows = setup.min_checkpoint_rows;
   cut.max_checkpoint_rows = setup.max_checkpoint_rows;
+  // An object store copies no smaller part inside; a little more, since what is written may be smaller than the values.
+  constexpr int64_t kPartBytes = 6 << 20;
+  static_assert(kPartBytes > PartLimits{}.min_part_bytes);
+  if (setup.table_root.find("://") != std::string::npos) cut.min_part_bytes = kPartBytes;
   return cut;
 }
 
