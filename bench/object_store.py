@@ -1,4 +1,6 @@
-"""What assembling a fragment on S3 moves through the client: 64 checkpoints of 16 MiB, one fragment of 1 GiB.
+"""What assembling a fragment on S3 moves through the client.
+
+64 checkpoints of 16 MiB, one fragment of 1 GiB; then a slow function, whose checkpoints are cut by time.
 
 Runs against versitygw (tools/bootstrap test builds it) behind a proxy that counts bytes.
 """
@@ -21,6 +23,8 @@ from objects.s3_server import BUCKET, Proxy, S3Server, find_server
 
 VALUE_BYTES = 1 << 20
 ROWS_PER_CHECKPOINT = 16
+SLOW_VALUE_BYTES = 64 << 10
+SLOW_VALUE_S = 0.08
 
 
 @leman.udf(data_type=pa.large_binary())
@@ -28,8 +32,16 @@ def payload(x: int) -> bytes:
     return random.Random(x).randbytes(VALUE_BYTES)
 
 
-def measure(checkpoints: int, folder: pathlib.Path) -> tuple[int, int, int, float]:
-    """Return bytes of the data file, bytes of assembly through the client, parts copied, and the job's seconds."""
+@leman.udf(data_type=pa.large_binary())
+def slow_payload(x: int) -> bytes:
+    time.sleep(SLOW_VALUE_S)
+    return random.Random(x).randbytes(SLOW_VALUE_BYTES)
+
+
+def measure(
+    function: leman.UDF, rows: int, checkpoint_size: int | None, folder: pathlib.Path
+) -> tuple[int, int, int, int, float]:
+    """Return bytes of the data file, of assembly through the client, checkpoints, parts copied, the job's seconds."""
     binary = find_server()
     if binary is None:
         raise SystemExit("no versitygw: tools/bootstrap test builds it where Go is installed")
@@ -38,12 +50,11 @@ def measure(checkpoints: int, folder: pathlib.Path) -> tuple[int, int, int, floa
     proxy = Proxy(server.port)
     try:
         db = leman.connect(f"s3://{BUCKET}/bench", storage_options=options_for(proxy.port))
-        rows = checkpoints * ROWS_PER_CHECKPOINT
         table = db.create_table("blobs", pa.table({"x": pa.array(range(rows), pa.int64())}))
-        table.add_columns({"y": payload})
+        table.add_columns({"y": function})
         proxy.reset()
         began_s = time.monotonic()
-        result = table.backfill("y", concurrency=2, checkpoint_size=ROWS_PER_CHECKPOINT, progress=False)
+        result = table.backfill("y", concurrency=2, checkpoint_size=checkpoint_size, progress=False)
         took_s = time.monotonic() - began_s
         assert result.metrics["fragments_stitched"] == 1, result.metrics
         size_bytes = next(path.stat().st_size for path in server.objects.rglob("data/leman-*.lance"))
@@ -51,19 +62,29 @@ def measure(checkpoints: int, folder: pathlib.Path) -> tuple[int, int, int, floa
             method == "PUT" and "partNumber" in path and "/data/leman-" in path and size < 4096
             for method, path, size in proxy.traffic
         )
-        return size_bytes, proxy.bytes_of_assembly(), parts, took_s
+        return size_bytes, proxy.bytes_of_assembly(), int(result.metrics["checkpoints"]), parts, took_s
     finally:
         proxy.close()
         server.kill()
 
 
+def report(what: str, function: leman.UDF, rows: int, checkpoint_size: int | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        size_bytes, moved_bytes, checkpoints, parts, took_s = measure(
+            function, rows, checkpoint_size, pathlib.Path(folder)
+        )
+    print(
+        f"{what}: data file {size_bytes / 1e6:.1f} MB from {checkpoints} checkpoints, {parts} parts copied by the store"
+    )
+    print(f"  assembly moved {moved_bytes / 1e6:.2f} MB through the client: {100 * moved_bytes / size_bytes:.2f} %")
+    print(f"  whole job {took_s:.1f} s (a proxy in Python lies between)")
+
+
 def main() -> None:
     checkpoints = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    with tempfile.TemporaryDirectory() as folder:
-        size_bytes, moved_bytes, parts, took_s = measure(checkpoints, pathlib.Path(folder))
-    print(f"data file {size_bytes / 1e6:.1f} MB from {checkpoints} checkpoints, {parts} parts copied by the store")
-    print(f"assembly moved {moved_bytes / 1e6:.2f} MB through the client: {100 * moved_bytes / size_bytes:.2f} %")
-    print(f"whole job {took_s:.1f} s (a proxy in Python lies between)")
+    report("1 MB values", payload, checkpoints * ROWS_PER_CHECKPOINT, ROWS_PER_CHECKPOINT)
+    slow_rows = 10 * checkpoints
+    report("slow function, checkpoints as Leman cuts them", slow_payload, slow_rows, None)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
   while (offset < batch_rows && run.rows_done < run.rows_to_do) {
     if (run.observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
     if (const int64_t keep = run.observer.TakeShrinkRequest(); keep >= 0) {
-      run.rows_to_do = std::clamp(keep, run.rows_done, run.rows_to_do);
+      const int64_t wanted = std::clamp(keep, run.rows_done, run.rows_to_do);
+      run.rows_to_do = run.cutter.RowsToKeep(wanted, run.rows_done, run.rows_to_do);
       if (run.rows_to_do == run.rows_done && run.file != nullptr) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
       run.observer.OnShrunk(run.rows_to_do);
       if (run.rows_to_do == run.rows_done) return Ok();

@@ -373,5 +373,31 @@ TEST(BatchCutter, WaitsForThePartsThatAStoreCanCopy) {
   EXPECT_TRUE(exact.CheckpointDue(true, 5));
 }
 
+TEST(BatchCutter, GivesRowsAwayWhereBothPartsCanBeCopied) {
+  CutOptions options;
+  EXPECT_EQ(BatchCutter(options).RowsToKeep(50, 40, 60), 50);
+  options.min_part_bytes = 6 << 20;
+  BatchCutter cutter(options);
+  EXPECT_EQ(cutter.RowsToKeep(50, 40, 60), 50);  // nothing is known yet
+  cutter.OnCall(4, 40'000'000, 4 << 20);         // 1 MiB and 10 ms each: parts of 7
+  EXPECT_EQ(cutter.RowsToKeep(50, 4, 100), 50);
+  EXPECT_EQ(cutter.RowsToKeep(10, 4, 16), 9);  // 9 rows and 7
+  EXPECT_EQ(cutter.RowsToKeep(5, 4, 30), 7);
+  EXPECT_EQ(cutter.RowsToKeep(7, 4, 10), 10);   // too few for two
+  cutter.OnCall(4, 4'000'000'000, 4 << 20);     // a second each
+  EXPECT_EQ(cutter.RowsToKeep(12, 8, 16), 12);  // both have parts, the first with what is in hand
+  EXPECT_EQ(cutter.RowsToKeep(13, 8, 16), 13);
+  cutter.OnCheckpoint();
+  EXPECT_EQ(cutter.RowsToKeep(10, 8, 12), 10);  // too slow to leave alone
+  cutter.OnCall(4, 40'000'000, 4 << 10);
+  EXPECT_EQ(cutter.RowsToKeep(14, 12, 16), 14);  // small values are encoded again
+  options.checkpoint_rows = 16;
+  BatchCutter exact(options);
+  exact.OnCall(8, 80'000'000, 8 << 20);
+  EXPECT_EQ(exact.RowsToKeep(30, 24, 100), 32);
+  EXPECT_EQ(exact.RowsToKeep(41, 24, 100), 48);
+  EXPECT_EQ(exact.RowsToKeep(28, 24, 31), 31);
+}
+
 }  // namespace
 }  // namespace leman

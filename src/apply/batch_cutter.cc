@@ -1,6 +1,7 @@
 #include "apply/batch_cutter.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace leman {
 namespace {
@@ -8,6 +9,8 @@ constexpr int64_t kMaxGrowth = 8;
 /// Smaller ones are encoded again where their checkpoints are small.
 constexpr int64_t kLargeValueBytes = 32 << 10;
 constexpr int64_t kMostWaits = 3;
+/// About what the traffic of a part that is too small costs.
+constexpr double kMostImbalanceNs = 1e9;
 }  // namespace
 
 BatchCutter::BatchCutter(const CutOptions& options)
@@ -26,13 +29,14 @@ void BatchCutter::OnCall(int64_t rows, int64_t elapsed_ns, int64_t bytes) {
   rows_ += rows;
   elapsed_ns_ += elapsed_ns;
   bytes_ += bytes;
-  if (options_.batch_rows_fixed || rows <= 0) return;
-  const double per_row_ns = static_cast<double>(std::max<int64_t>(elapsed_ns, 1)) / static_cast<double>(rows);
-  const double per_row_bytes = static_cast<double>(std::max<int64_t>(bytes, 1)) / static_cast<double>(rows);
-  double wanted = static_cast<double>(options_.target_call_ns) / per_row_ns;
+  if (rows <= 0) return;
+  row_ns_ = static_cast<double>(std::max<int64_t>(elapsed_ns, 1)) / static_cast<double>(rows);
+  row_bytes_ = static_cast<double>(std::max<int64_t>(bytes, 1)) / static_cast<double>(rows);
+  if (options_.batch_rows_fixed) return;
+  double wanted = static_cast<double>(options_.target_call_ns) / row_ns_;
   const int64_t in_flight = std::max<int64_t>(options_.rows_in_flight, 1);
   if (in_flight > 1) wanted = std::max(wanted, static_cast<double>(4 * in_flight));
-  wanted = std::min(wanted, static_cast<double>(options_.max_call_bytes) / per_row_bytes);
+  wanted = std::min(wanted, static_cast<double>(options_.max_call_bytes) / row_bytes_);
   wanted = std::min(wanted, static_cast<double>(rows * kMaxGrowth));
   call_rows_ = std::min(std::max(static_cast<int64_t>(wanted), in_flight), options_.batch_rows);
 }
@@ -56,6 +60,21 @@ bool BatchCutter::WaitsForPart(int64_t rows_left) const {
   if (little_left) return true;
   return bytes_ < options_.min_part_bytes && bytes_ / rows_ >= kLargeValueBytes &&
          elapsed_ns_ < kMostWaits * options_.checkpoint_ns;
+}
+
+int64_t BatchCutter::RowsToKeep(int64_t keep, int64_t rows_done, int64_t rows_to_do) const {
+  if (options_.min_part_bytes <= 0 || row_bytes_ < static_cast<double>(kLargeValueBytes)) return keep;
+  const int64_t begin = rows_done - rows_;  // Of the checkpoint in hand.
+  const auto part_rows = options_.checkpoint_rows.value_or(
+      1 + static_cast<int64_t>(static_cast<double>(options_.min_part_bytes) / row_bytes_));
+  if (keep <= rows_done || keep >= rows_to_do) return keep;
+  int64_t better = rows_to_do;
+  if (options_.checkpoint_rows) {
+    better = std::min(rows_to_do, begin + std::max<int64_t>(1, (keep - begin + part_rows / 2) / part_rows) * part_rows);
+  } else if (rows_to_do - begin >= 2 * part_rows) {
+    better = std::clamp(keep, std::max(rows_done, begin + part_rows), std::max(rows_done, rows_to_do - part_rows));
+  }
+  return static_cast<double>(std::abs(better - keep)) * row_ns_ <= kMostImbalanceNs ? better : keep;
 }
 
 void BatchCutter::OnCheckpoint() { rows_ = elapsed_ns_ = bytes_ = 0; }

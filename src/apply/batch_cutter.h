@@ -41,6 +41,10 @@ class BatchCutter {
   /// bytes, it waits where it, or all that is left, would have fewer than min_part_bytes: for more bytes of large
   /// values up to three times as long, for what is left if that takes no longer than a checkpoint may.
   [[nodiscard]] bool CheckpointDue(bool shared = false, int64_t rows_left = 0) const;
+  /// Where a task that is to give away its rows from `keep` on, of `rows_to_do`, should end; it has done `rows_done`.
+  /// Another place than `keep`, or the end, where both parts then have min_part_bytes, or are whole checkpoints, and
+  /// that costs no more than a second.
+  [[nodiscard]] int64_t RowsToKeep(int64_t keep, int64_t rows_done, int64_t rows_to_do) const;
   /// A checkpoint was cut.
   void OnCheckpoint();
   [[nodiscard]] int64_t rows_in_checkpoint() const { return rows_; }
@@ -53,6 +57,8 @@ class BatchCutter {
   int64_t rows_ = 0;
   int64_t elapsed_ns_ = 0;
   int64_t bytes_ = 0;
+  double row_ns_ = 0;  ///< Of the last call.
+  double row_bytes_ = 0;
 };
 
 }  // namespace leman
