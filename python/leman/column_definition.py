@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .table import Table
 
+_DECLARE_ATTEMPTS = 10
 _ALTER_KEYS = ("path", "udf", "input_columns", "name", "nullable", "data_type", "rename")
 
 
@@ -76,10 +77,22 @@ def _add_functions(
     if fields:
         import pyarrow as pa
 
-        dataset.add_columns(pa.schema(fields))
+        _declare(dataset, pa.schema(fields))
     for binding in bindings:
         for column in binding.columns:
             function_registry.remember(table.uri, column, binding.function)
+
+
+def _declare(dataset: lance.LanceDataset, schema: pa.Schema) -> None:
+    """Add null columns, again where another writer's commit came first, such as a compaction."""
+    for attempt in range(_DECLARE_ATTEMPTS):
+        try:
+            dataset.add_columns(schema)
+            return
+        except OSError as error:
+            if "retryable commit conflict" not in str(error).lower() or attempt + 1 == _DECLARE_ATTEMPTS:
+                raise
+            dataset.checkout_latest()
 
 
 def _are_functions(transforms: object) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import leman
+from leman.column_definition import _declare
 
 from .conftest import CallLog
 from .test_crashes import Driver, checkpointed_rows, wait_until
@@ -110,6 +111,14 @@ def test_two_compactions_between_two_runs(tmp_path: pathlib.Path, calls: CallLog
     backfill(tmp_path, calls, **arguments)
     assert calls.count <= ROWS + 10
     assert lance.dataset(path).count_rows("y = x * 10") == ROWS - 3
+
+
+def test_a_column_is_declared_though_a_compaction_comes_first(tmp_path: pathlib.Path) -> None:
+    path = make(tmp_path, False)
+    before = lance.dataset(path)
+    compact(path)
+    _declare(before, pa.schema([pa.field("y", pa.int64())]))
+    assert lance.dataset(path).schema.names == ["id", "x", "y"]
 
 
 class LargeValues:

@@ -129,3 +129,29 @@ def test_a_failed_run_is_resumed(db, options, tmp_path: pathlib.Path) -> None:
     assert 0 < result.rows_computed < 1000
     read = _read(db, "numbers", options)
     assert read["y"] == [2 * x for x in read["x"]]
+
+
+def test_what_was_computed_is_found_after_a_compaction(db, options, tmp_path: pathlib.Path) -> None:
+    flag = tmp_path / "broken"
+    flag.touch()
+    path = str(flag)
+
+    @leman.udf(data_type=pa.int64())
+    def fragile(x: int) -> int:
+        if x == 999 and pathlib.Path(path).exists():
+            raise ValueError("broken")
+        return x * 2
+
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(1000), pa.int64())}), max_rows_per_file=500)
+    table.add_columns({"y": fragile})
+    with pytest.raises(leman.UserFunctionError):
+        table.backfill("y", concurrency=1, checkpoint_size=100, commit_granularity=None)
+    flag.unlink()
+    dataset = lance.dataset(db.table_uri("numbers"), storage_options=options)
+    dataset.delete("x in (3, 700)")
+    dataset.optimize.compact_files(target_rows_per_fragment=1000)
+    result = db.open_table("numbers").backfill("y", concurrency=1, checkpoint_size=100)
+    assert result.rows_computed == 100
+    read = _read(db, "numbers", options)
+    assert read["y"] == [2 * x for x in read["x"]]
+    assert len(read["x"]) == 998
