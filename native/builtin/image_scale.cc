@@ -25,6 +25,7 @@ std::vector<Window> WindowsOf(int32_t from, int32_t to) {
     const auto end = std::min(from, static_cast<int32_t>(center + reach + 0.5));
     Window& window = windows[static_cast<size_t>(i)];
     window.first = first;
+    window.weights.reserve(static_cast<size_t>(std::max(0, end - first)));
     double sum = 0;
     for (int32_t x = first; x < end; ++x) {
       const double weight = std::max(0.0, 1.0 - std::abs((x + 0.5 - center) / reach));

@@ -176,6 +176,20 @@ std::vector<std::optional<std::vector<float>>> ThreeLists() {
   return {{{1.0F, 3.0F}}, {std::vector<float>{}}, {{5.0F}}};
 }
 
+TEST_F(NativeUdfTest, AClassMayTakeBatchesWithoutNullsAtOnce) {
+  using Sums = std::vector<std::optional<int64_t>>;
+  const auto udf = Make("adding");
+  const auto sums = [&](const Sums& column) { return Values<int64_t>(Run(*udf, BatchOf({ColumnOf(column)})), "l"); };
+  EXPECT_EQ(sums({1, 2}), (Sums{1001, 1002}));
+  EXPECT_EQ(sums({}), Sums{});
+  EXPECT_EQ(sums({1, std::nullopt}), (Sums{2, std::nullopt}));
+  EXPECT_EQ(sums({-1, 2}), (Sums{0, 3}));  // It leaves these to be called one by one.
+  const RowMask selected{1, 0};
+  EXPECT_EQ(Values<int64_t>(Run(*udf, BatchOf({ColumnOf<int64_t>({1, 2})}), &selected), "l"), (Sums{2, std::nullopt}));
+  Run(*udf, BatchOf({ColumnOf<int64_t>({13, 2})}));
+  EXPECT_NE(error_.message.find("13 at the begin"), std::string::npos) << error_.message;
+}
+
 TEST_F(NativeUdfTest, AnExceptionFailsItsRow) {
   EXPECT_TRUE(Run(*Make("mean"), BatchOf({ColumnOf<std::vector<float>>(ThreeLists())})).empty());
   EXPECT_EQ(error_.kind, ErrorKind::kUserFunction);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <mutex>
+#include <stdexcept>
 
 LEMAN_UDF(plus_one, [](int64_t x) noexcept -> int64_t { return x + 1; });
 LEMAN_UDF(word_count, [](std::string_view text) -> int32_t {
@@ -142,6 +143,19 @@ class Scale {
   double by_ = 1;
 };
 
+// Tells how it was called by what it adds.
+class Adding {
+ public:
+  explicit Adding(std::string_view) {}
+  int64_t operator()(int64_t x) const { return x + 1; }
+  bool All(const leman::udf::Column<int64_t>& xs, leman::udf::Results<int64_t>& sums) const {
+    if (xs[0] == 13) throw std::runtime_error("13 at the begin");
+    for (int64_t row = 0; row < xs.size(); ++row) sums.Set(row, xs[row] + 1000);
+    return xs[0] >= 0;
+  }
+};
+
 }  // namespace
 
+LEMAN_UDF_CLASS(adding, Adding, x);
 LEMAN_UDF_CLASS(scale, Scale, x);
