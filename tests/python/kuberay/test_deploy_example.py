@@ -85,3 +85,12 @@ def test_the_image_has_the_ray_of_the_manifests_and_copies_what_is_there() -> No
     for needed in ("src", "python", "cmake", "include", "pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE"):
         if (REPOSITORY / needed).exists():
             assert needed not in ignored
+
+
+def test_the_image_has_the_libraries_of_the_built_in_functions() -> None:
+    bootstrap = (REPOSITORY / "tools" / "bootstrap").read_text()
+    found = re.search(r"^  want_debian (lib.+)$", bootstrap, re.M)
+    assert found is not None
+    # Ubuntu, on which Ray's images are, calls its JPEG library otherwise; this name is understood by both.
+    wanted = set(found.group(1).replace("libjpeg62-turbo-dev", "libjpeg-dev").split())
+    assert wanted <= set(re.findall(r"lib[a-z0-9]+-dev", (REPOSITORY / "deploy" / "Dockerfile").read_text()))
