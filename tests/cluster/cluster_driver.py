@@ -1,6 +1,6 @@
 """The driver of one job, or of several in a row.
 
-Its argument is a JSON object: db, table, columns, function, cluster, backfill.
+Its argument is a JSON object: db, table, columns, functions (one for all columns, or one each), cluster, backfill.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ def main() -> None:
     """Run a backfill of each column, and print how the last one ended."""
     request = json.loads(sys.argv[1])
     table = leman.connect(request["db"]).open_table(request["table"])
-    function = getattr(cluster_functions, request["function"])
     columns = request["columns"]
-    for column in columns:
+    functions = [getattr(cluster_functions, name) for name in request["functions"]]
+    functions *= len(columns) // len(functions)
+    for column, function in zip(columns, functions, strict=True):
         if column not in table.schema.names:
             table.add_columns({column: function})
     started_s = time.time()

@@ -61,3 +61,13 @@ def failing(x: int) -> int:
     if x == 777:
         raise ValueError("no sevens")
     return x
+
+
+@leman.udf
+def equipped(x: int) -> str:
+    """Say what the environment that the driver asked for has."""
+    import in_py_modules
+    import in_wheel
+    import in_working_dir
+
+    return f"{in_working_dir.NAME} {in_py_modules.NAME} {in_wheel.NAME} {os.environ['LEMAN_TEST_GREETING']} {x}"

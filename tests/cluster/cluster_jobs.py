@@ -39,14 +39,17 @@ class Jobs:
         return self.db.create_table(name, data, max_rows_per_file=rows // fragments)
 
     def start(self, function: str, *, column: str = "y", name: str = "t", **backfill: Any) -> Any:
-        """Start a driver on the head; ``column`` may name several, with spaces between, for one job after the other."""
+        """Start a driver on the head.
+
+        ``column`` may name several, with spaces between, for one job after the other; ``function`` then, too.
+        """
         cluster = {"address": self.cluster.address, **backfill.pop("cluster", {})}
         cluster.setdefault("runtime_env", {"env_vars": {"LEMAN_CLUSTER_CALLS": str(self._calls)}})
         request = {
             "db": self.db.uri,
             "table": name,
             "columns": column.split(),
-            "function": function,
+            "functions": function.split(),
             "cluster": cluster,
             "backfill": backfill,
         }
@@ -88,6 +91,19 @@ class Jobs:
 
         found = [e for e in self.db.get_job(job_id).as_dict()["events"] if text in e["message"]]
         return [datetime.datetime.fromisoformat(e["timestamp"].replace("Z", "+00:00")).timestamp() for e in found]
+
+
+def one_node() -> RayNodes:
+    """Start a cluster of one node, which has GPUs that are none."""
+    python = cluster_python()
+    assert python is not None
+    cluster = RayNodes(python)
+    try:
+        cluster.add_node(cpus=4, gpus=2, labels={"zone": "b"})
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
 
 
 def small_cluster(*, dashboard: bool = False) -> RayNodes:

@@ -22,6 +22,20 @@ from typing import Any
 MARK = "LEMAN_TEST_CLUSTER"
 _START_TIMEOUT_S = 40.0
 _FAKE_AUTOSCALER = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+# What Ray's own tests do to have the second autoscaler work with the fake provider.
+_FAKE_HEAD_ID = "fffffffffffffffffffffffffffffffffffffffffffffffffff00000"
+_SECOND_AUTOSCALER = {
+    "RAY_enable_autoscaler_v2": "1",
+    "RAY_CLOUD_INSTANCE_ID": _FAKE_HEAD_ID,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _FAKE_HEAD_ID,
+}
+# By its class, since the second autoscaler looks under its name for a file that Ray's package lacks.
+_SECOND_PROVIDER = {
+    "type": "external",
+    "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+    "launch_multiple": True,
+    "head_node_id": _FAKE_HEAD_ID,
+}
 _COMMANDS = (
     "initialization_commands",
     "setup_commands",
@@ -142,11 +156,12 @@ class RayNodes:
         resources: Mapping[str, float] | None = None,
         hides_private: bool = False,
         node_types: Mapping[str, Mapping[str, Any]] | None = None,
+        autoscaler: int = 1,
     ) -> Node:
         """Start a node; the first is the head.
 
         With ``node_types`` (a name: ``resources``, ``labels``, ``max_workers``) the head's autoscaler adds such nodes
-        by Ray's fake provider, as processes beside the head.
+        by Ray's fake provider, as processes beside the head; ``autoscaler`` says which of Ray's two does.
         """
         number = len(self.nodes)
         namespace, address = self._network.add(number) if self._network else (None, "127.0.0.1")
@@ -167,14 +182,15 @@ class RayNodes:
         if resources:
             command += ["--resources", json.dumps(dict(resources))]
         if node_types is not None:
-            command += [f"--autoscaling-config={self._autoscaling_config(address, node_types)}"]
+            command += [f"--autoscaling-config={self._autoscaling_config(address, node_types, autoscaler)}"]
         if hides_private and self.has_namespaces:
             hide = f'mount -t tmpfs none {self.private} && exec "$@"'
             command = ["unshare", "--mount", "sh", "-c", hide, "sh", *command]
+        fake = {} if node_types is None else _FAKE_AUTOSCALER | (_SECOND_AUTOSCALER if autoscaler == 2 else {})
         log = open(self.folder / f"node{number}.log", "wb")  # noqa: SIM115
         process = subprocess.Popen(
             self._inside(namespace, command),
-            env={**self._environment(number), **({} if node_types is None else _FAKE_AUTOSCALER)},
+            env={**self._environment(number), **fake},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -194,8 +210,9 @@ class RayNodes:
         while len(list(sockets.glob("raylet*"))) <= number and time.monotonic() < deadline_s:
             time.sleep(0.05)
 
-    def await_nodes(self, count: int, *, exactly: bool = False) -> None:
-        """Wait until that many nodes are in the cluster, or exactly so many."""
+    def await_nodes(self, count: int, *, exactly: bool = False, settled_s: float = 0.0) -> None:
+        """Wait until that many nodes are in the cluster, or exactly so many, and have been for a while."""
+        wrong = f"sum(node['Alive'] for node in ray.nodes()) {'!=' if exactly else '<'} {count}"
         code = (
             "import ray, sys, time\n"
             f"deadline = time.time() + {_START_TIMEOUT_S}\n"
@@ -206,12 +223,17 @@ class RayNodes:
             "    except Exception:\n"
             "        if time.time() > deadline: raise\n"
             "        time.sleep(0.3)\n"
-            f"while sum(node['Alive'] for node in ray.nodes()) {'!=' if exactly else '<'} {count}:\n"
+            "since = time.time()\n"
+            "while True:\n"
+            f"    if {wrong}: since = time.time()\n"
+            f"    elif time.time() - since >= {settled_s}: break\n"
             "    if time.time() > deadline: sys.exit('nodes are missing')\n"
             "    time.sleep(0.1)\n"
         )
+        # Ray waits forever for a head that has died.
+        limit = ["timeout", str(2 * _START_TIMEOUT_S)]
         done = subprocess.run(
-            self._inside(self.nodes[0].namespace, [self._python, "-c", code]),
+            self._inside(self.nodes[0].namespace, [*limit, self._python, "-c", code]),
             env=self._environment(0),
             capture_output=True,
             text=True,
@@ -299,7 +321,7 @@ class RayNodes:
         ]
         return "\n".join(texts)
 
-    def _autoscaling_config(self, address: str, node_types: Mapping[str, Mapping[str, Any]]) -> Path:
+    def _autoscaling_config(self, address: str, node_types: Mapping[str, Mapping[str, Any]], autoscaler: int) -> Path:
         workers = {name: {"node_config": {}, "min_workers": 0, **of} for name, of in node_types.items()}
         config = {
             "cluster_name": "leman-test",
@@ -312,6 +334,7 @@ class RayNodes:
                 "disable_node_updaters": True,
                 "disable_launch_config_check": True,
                 "gcs_address": f"{address}:{self._port}",
+                **(_SECOND_PROVIDER if autoscaler == 2 else {}),
             },
             "available_node_types": {
                 "ray.head.default": {"node_config": {}, "resources": {}, "max_workers": 0},

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ray_nodes import outcome
 
+from leman.jobs import request_cancel
+
 ROWS = 1200
 CHECKPOINT = 20
 SLOW = {"concurrency": 3, "checkpoint_size": CHECKPOINT, "task_size": 100}
@@ -54,6 +56,21 @@ def test_kill_9_of_an_actor(jobs: Any) -> None:
     assert told["metrics"]["rows_computed"] == ROWS
 
 
+def test_a_cancelled_job_ends_its_workers_and_goes_on_later(jobs: Any) -> None:
+    jobs.numbers(rows=ROWS, fragments=4)
+    driver = jobs.start("slow", **SLOW)
+    wait_until(lambda: len(jobs.calls()) > 200)
+    workers = workers_seen(jobs)
+    assert request_cancel(jobs.db.list_jobs()[0])
+    told = outcome(driver)
+    assert told["error_type"] == "JobCancelledError", told["err"]
+    wait_until(lambda: not any(alive(pid) for pid in workers))
+    told = jobs.run("slow", **SLOW)
+    expect_all(jobs, told, len(workers))
+    assert told["metrics"]["rows_resumed"] > 0
+
+
+@pytest.mark.long_cluster
 def test_a_silent_node_is_given_up_and_its_zombies_do_no_harm(own_jobs: Any) -> None:
     jobs = own_jobs
     jobs.numbers(rows=ROWS, fragments=4)
@@ -119,6 +136,7 @@ def test_a_node_that_joins_midway_is_used(own_jobs: Any) -> None:
     assert set(jobs.times_called().values()) == {1}
 
 
+@pytest.mark.long_cluster
 def test_workers_of_a_drained_node_finish_what_they_have_in_hand(own_jobs: Any) -> None:
     jobs = own_jobs
     jobs.numbers(rows=ROWS, fragments=4)

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pytest
 from cluster_functions import plain, vector
 from cluster_jobs import Jobs
 from ray_nodes import outcome
 
+from leman.jobs import request_cancel
 
-@pytest.mark.parametrize("function", [plain, vector], ids=["scalar", "array"])
-def test_the_values_are_those_of_the_local_executor_bit_for_bit(jobs: Any, function: Any) -> None:
+
+def test_the_values_are_those_of_the_local_executor_bit_for_bit(jobs: Any) -> None:
     table = jobs.numbers()
-    table.add_columns({"here": function})
-    table.backfill("here", concurrency=2, progress=False)
-    told = jobs.run(function.name, concurrency=3)
+    table.add_columns({"plain_here": plain, "vector_here": vector})
+    for column in ("plain_here", "vector_here"):
+        table.backfill(column, concurrency=2, progress=False)
+    told = jobs.run("plain vector", column="plain_there vector_there", concurrency=3)
     assert told["status"] == "DONE", told["err"]
     assert told["rows_computed"] == 2000
-    found = jobs.db.open_table("t").to_lance().to_table(["here", "y"])
-    assert found["y"].combine_chunks().equals(found["here"].combine_chunks())
-    assert found["y"].type == found["here"].type
-    bits = [column.combine_chunks().cast(column.type).to_pylist() for column in (found["here"], found["y"])]
-    assert repr(bits[0]) == repr(bits[1])
+    for name in ("plain", "vector"):
+        here, there = (bits(jobs, f"{name}_{place}") for place in ("here", "there"))
+        assert here.type == there.type
+        assert here.validity == there.validity
+        assert here.values == there.values
 
 
+class Bits(NamedTuple):
+    """A column as it is in memory."""
+
+    type: pa.DataType
+    validity: list[bool]
+    values: bytes
+
+
+def bits(jobs: Any, name: str) -> Bits:
+    column = jobs.db.open_table("t").to_lance().to_table([name])[name].combine_chunks()
+    flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+    return Bits(column.type, column.is_valid().to_pylist(), flat.to_numpy(zero_copy_only=False).tobytes())
+
+
+@pytest.mark.long_cluster
 def test_workers_run_where_labels_and_resources_say(jobs: Any) -> None:
     jobs.numbers(rows=120, fragments=4)
     for column, placement, node in (
@@ -43,7 +62,7 @@ def test_workers_run_where_labels_and_resources_say(jobs: Any) -> None:
         assert all((call.gpus in ("0", "1")) == (column == "g") for call in calls), column
 
 
-def test_the_workers_of_a_job_serve_the_next_one_of_the_same_function(jobs: Any) -> None:
+def test_workers_serve_the_next_job_of_their_function_and_write_no_secret_down(jobs: Any) -> None:
     jobs.numbers(rows=200, fragments=2)
     told = jobs.run("slow", column="y z", concurrency=2)
     assert told["status"] == "DONE", told["err"]
@@ -52,6 +71,13 @@ def test_the_workers_of_a_job_serve_the_next_one_of_the_same_function(jobs: Any)
     first, second = ({call.pid for call in part} for part in (calls[:200], calls[200:]))
     assert len(calls) == 400
     assert first & second, (first, second)
+    records = Path(jobs.db.uri, "t.lance", "_leman").rglob("*.json")
+    written = "".join(path.read_text(errors="replace") for path in records)
+    logs = jobs.cluster.logs()
+    assert told["job_id"] in written
+    assert logs
+    for text in (told["out"], told["err"], written, logs):
+        assert jobs.cluster.token not in text
 
 
 def test_what_no_node_has_is_reported_with_what_there_is(jobs: Any) -> None:
@@ -59,8 +85,7 @@ def test_what_no_node_has_is_reported_with_what_there_is(jobs: Any) -> None:
     told = jobs.run("slow", num_gpus=3)
     assert told["status"] == "FAILED"
     assert "asks for 1 CPU, 3 GPU" in told["error"]
-    assert "2 CPU, 2 GPU, " in told["error"]
-    assert "zone=b" in told["error"]
+    assert re.search(r"\d CPU, 2 GPU, .*zone=b", told["error"]), told["error"]
     assert not jobs.calls()
 
 
@@ -72,6 +97,7 @@ def test_a_function_that_fails_names_its_row(jobs: Any) -> None:
     assert "row 277 of fragment 1" in told["error"]
 
 
+@pytest.mark.long_cluster
 def test_a_table_that_only_the_driver_sees_is_refused(jobs: Any) -> None:
     if not jobs.cluster.has_namespaces:
         pytest.skip("nodes without namespaces of their own share the file system")
@@ -83,6 +109,7 @@ def test_a_table_that_only_the_driver_sees_is_refused(jobs: Any) -> None:
     assert "storage that all of them share" in told["error"]
 
 
+@pytest.mark.long_cluster
 def test_a_job_that_starts_before_any_node_has_joined_waits_for_one(head_jobs: Any) -> None:
     jobs = head_jobs
     jobs.numbers(rows=200, fragments=2)
@@ -117,6 +144,21 @@ def test_what_only_the_autoscaler_can_make_is_waited_for_and_let_go(autoscaled_j
 
 
 @pytest.mark.long_cluster
+def test_a_job_that_is_cancelled_while_it_waits_takes_its_request_back(autoscaled_jobs: Any) -> None:
+    jobs = autoscaled_jobs
+    jobs.numbers(rows=200, fragments=2)
+    driver = jobs.start("gated", concurrency=1, num_gpus=1)
+    shown = driver.stderr.readline()
+    while "waiting for the autoscaler" not in shown:
+        assert shown, "the driver ended without saying that it waits"
+        shown = driver.stderr.readline()
+    assert request_cancel(jobs.db.list_jobs()[0])
+    assert outcome(driver)["error_type"] == "JobCancelledError"
+    # The node that was on its way may come, and goes again, since nothing asks for it.
+    jobs.cluster.await_nodes(1, exactly=True, settled_s=8.0)
+
+
+@pytest.mark.long_cluster
 def test_a_driver_outside_of_the_cluster(jobs: Any) -> None:
     jobs.numbers(rows=200, fragments=2)
     outside = {"address": f"ray://{jobs.cluster.nodes[0].address}:{jobs.cluster.client_port}"}
@@ -136,14 +178,3 @@ def test_workers_that_cannot_reach_the_driver_say_so(jobs: Any) -> None:
     if jobs.cluster.has_namespaces:
         assert "no connection to 127.0.0.1:" in told["error"]
         assert "driver_address=" in told["error"]
-
-
-def test_secrets_are_in_no_record_and_no_log(jobs: Any) -> None:
-    jobs.numbers(rows=100, fragments=1)
-    told = jobs.run("slow", concurrency=1)
-    assert told["status"] == "DONE", told["err"]
-    written = "".join(
-        path.read_text(errors="replace") for path in Path(jobs.db.uri, "t.lance", "_leman").rglob("*.json")
-    )
-    for text in (told["out"], told["err"], written, jobs.cluster.logs()):
-        assert jobs.cluster.token not in text
