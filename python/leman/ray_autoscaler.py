@@ -40,7 +40,8 @@ def growth() -> Growth:
     with contextlib.suppress(Exception):  # Interfaces of Ray's own, which no version promises.
         reply = GetClusterStatusReply.FromString(internal_kv_get_gcs_client().get_cluster_status())
         if reply.autoscaling_state.autoscaler_state_version > 0:
-            return of_second_autoscaler(reply.autoscaling_state)
+            typed = any(node.ray_node_type_name for node in reply.cluster_resource_state.node_states)
+            return of_second_autoscaler(reply.autoscaling_state, typed)
     with contextlib.suppress(Exception):
         text = _internal_kv_get(_STATUS)
         if text:
@@ -62,12 +63,13 @@ def of_first_autoscaler(status: Mapping[str, Any]) -> Growth:
     return Growth(present or bool(coming), tuple(coming))
 
 
-def of_second_autoscaler(state: Any) -> Growth:
+def of_second_autoscaler(state: Any, typed: bool) -> Growth:
     """Read ``AutoscalingState`` of Ray's ``autoscaler.proto``, that of KubeRay's newer autoscaler.
 
-    A head without node types has one, too, and calls everything infeasible.
+    A head without node types has one, too, and calls everything infeasible; ``typed`` says whether any node has a type,
+    as only an autoscaler's nodes have.
     """
     coming = [instance.ray_node_type_name for instance in state.pending_instances]
     for request in state.pending_instance_requests:
         coming += [request.ray_node_type_name] * max(1, request.count)
-    return Growth(bool(coming) or not state.infeasible_resource_requests, tuple(coming))
+    return Growth(typed or bool(coming) or not state.infeasible_resource_requests, tuple(coming))

@@ -248,4 +248,7 @@ def _short(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     facts = [line for line in lines if not line.startswith(("class_name", "actor_id", "namespace", "pid:"))]
     text = " ".join(facts) or type(error).__name__
-    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
+    if len(text) <= _MAX_REASON:
+        return text
+    # What is wrong stands at its end, behind Ray's own stack.
+    return f"{text[: _MAX_REASON // 4]} … {text[-3 * _MAX_REASON // 4 :]}"

@@ -28,6 +28,7 @@ _SECOND_AUTOSCALER = {
     "RAY_enable_autoscaler_v2": "1",
     "RAY_CLOUD_INSTANCE_ID": _FAKE_HEAD_ID,
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _FAKE_HEAD_ID,
+    "RAY_NODE_TYPE_NAME": "ray.head.default",  # KubeRay says it, too
 }
 # By its class, since the second autoscaler looks under its name for a file that Ray's package lacks.
 _SECOND_PROVIDER = {

@@ -287,11 +287,12 @@ def test_the_first_autoscalers_record_is_read() -> None:
 def test_the_second_autoscalers_state_is_read() -> None:
     gpu = SimpleNamespace(ray_node_type_name="gpu", count=2)
     state = SimpleNamespace(pending_instances=[], pending_instance_requests=[], infeasible_resource_requests=["8 CPUs"])
-    assert ray_autoscaler.of_second_autoscaler(state) == Growth(False)
+    assert ray_autoscaler.of_second_autoscaler(state, False) == Growth(False)
+    assert ray_autoscaler.of_second_autoscaler(state, True) == Growth(True)  # it has types, and none is enough
     state.infeasible_resource_requests = []
-    assert ray_autoscaler.of_second_autoscaler(state) == Growth(True)
+    assert ray_autoscaler.of_second_autoscaler(state, False) == Growth(True)
     state.pending_instances, state.pending_instance_requests = [gpu], [gpu]
-    assert ray_autoscaler.of_second_autoscaler(state) == Growth(True, ("gpu", "gpu", "gpu"))
+    assert ray_autoscaler.of_second_autoscaler(state, False) == Growth(True, ("gpu", "gpu", "gpu"))
 
 
 def test_long_clusters_are_shortened() -> None:
@@ -331,6 +332,9 @@ def test_ends_of_actors_are_told_shortly() -> None:
     long = RuntimeError("The actor died.\n\tclass_name: X\n\tactor_id: 1\n\tip: 10.0.0.1\n" + "x" * 1000)
     assert describe_end(long).startswith("The actor died. ip: 10.0.0.1 xxx")
     assert len(describe_end(long)) < 500
+    stacked = RuntimeError("Failed to set up the environment.\n" + "  File x\n" * 500 + "No such package: z")
+    assert describe_end(stacked).startswith("Failed to set up the environment. File x")
+    assert describe_end(stacked).endswith("No such package: z")
     unreachable = RuntimeError("")
     unreachable.cause = RuntimeError("no connection to 10.0.0.1:7000 within 10000 ms")  # type: ignore[attr-defined]
     assert "driver_address=" in describe_end(unreachable)
