@@ -203,6 +203,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "timeout_s", spec.timeout_s);
   Read(request, "stall_timeout_s", spec.stall_timeout_s);
   Read(request, "only_rows", spec.only_rows);
+  Read(request, "jobs_running_here", spec.jobs_running_here);
   Read(request, "max_skip_count", spec.max_skip_count);
   Read(request, "max_skip_fraction", spec.max_skip_fraction);
   return spec;

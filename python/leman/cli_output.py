@@ -21,6 +21,7 @@ from .errors import (
     TableNotFoundError,
     UntrustedFunctionError,
 )
+from .secret_redaction import redact
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -45,8 +46,8 @@ def exit_code(error: BaseException) -> int:
 def print_error(error: BaseException, *, as_json: bool, with_traceback: bool) -> None:
     """Print an error to stderr."""
     if with_traceback:
-        traceback.print_exception(error)
-    message = str(error) or type(error).__name__
+        print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    message = redact(str(error)) or type(error).__name__
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         message = "interrupted"
     elif not isinstance(error, (LemanError, ValueError, TypeError)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
 from .errors import TableNotFoundError
+from .secret_redaction import redacted_errors, remember_secrets
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Connection:
         self.uri = uri.rstrip("/") if folder is None else str(Path(os.path.abspath(folder)))
         self._folder = None if folder is None else Path(self.uri)
         self._storage_options = storage_options
+        remember_secrets(storage_options)
         self._trust_stored_udfs = trust_stored_udfs
         self._clusters: dict[str, RayCluster | KubeRayCluster] = {}
         self._manifests: dict[str, dict[str, Any]] = {}
@@ -104,6 +106,7 @@ class Connection:
         """Return where a table lies; it need not exist."""
         return f"{self.uri}/{check.table_name(name)}{_SUFFIX}"
 
+    @redacted_errors()
     def table_names(self) -> list[str]:
         """Return the names of all tables, sorted."""
         if self._folder is not None:
@@ -122,6 +125,7 @@ class Connection:
         """Return the names of all tables, sorted; the same as :meth:`table_names`."""
         return self.table_names()
 
+    @redacted_errors()
     def open_table(self, name: str, version: int | str | None = None, **unknown: object) -> Table:
         """Open a table.
 
@@ -159,6 +163,7 @@ class Connection:
             raise
         return table
 
+    @redacted_errors()
     def create_table(
         self,
         name: str,
@@ -221,6 +226,7 @@ class Connection:
         lance.write_dataset(arrow, uri, mode=mode, **options)
         return self.open_table(name)
 
+    @redacted_errors()
     def drop_table(self, name: str, ignore_missing: bool = False) -> None:
         """Delete a table with all its versions, checkpoints and records.
 

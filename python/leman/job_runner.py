@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .backfill_spec import BackfillSpec, Rider
     from .progress import ProgressSink
 
+# Jobs of this process, from before they take their lease until after they gave it back.
+_running: set[str] = set()
+
 # The rate of assembly is that of the last seconds.
 _RATE_WINDOW_S = 5.0
 
@@ -170,6 +173,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
     fixed = spec.batch_size if spec.checkpoint_rows is not None and spec.checkpoint_rows == spec.batch_size else None
     return {
         "job_id": spec.job_id,
+        "jobs_running_here": sorted(_running),
         "table_name": spec.table_name,
         "table_root": spec.table_uri.rstrip("/") if root is None else str(root),
         "column": spec.column,
@@ -257,10 +261,14 @@ def run_backfill(
                 "workers": 0,
             }
         )
-    request = _engine_spec(spec, table)
-    with _Sigterm(host), executors.used_workers(executor, spec) as workers:
-        host.workers = workers
-        result: dict[str, Any] = _engine.run_backfill(request, host, workers.control_fd, workers.remote)
+    _running.add(spec.job_id)
+    try:
+        request = _engine_spec(spec, table)
+        with _Sigterm(host), executors.used_workers(executor, spec) as workers:
+            host.workers = workers
+            result: dict[str, Any] = _engine.run_backfill(request, host, workers.control_fd, workers.remote)
+    finally:
+        _running.discard(spec.job_id)
     result["job_id"], result["column"] = spec.job_id, spec.column
     if result["status"] == "DONE":
         if spec.only_rows is not None:
@@ -278,6 +286,11 @@ def run_backfill(
     if kind is errors.ColumnBusyError:
         raise kind(result["error"], spec.job_id)
     raise kind(f"{with_source_lines(result['error'])}\n({resume})", spec.job_id)
+
+
+def runs_here(job_id: str) -> bool:
+    """Whether a job runs in this process now."""
+    return job_id in _running
 
 
 def plan_backfill(spec: BackfillSpec, dataset: lance.LanceDataset) -> Plan:

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,17 @@ def _death(job: Job, driver: Mapping[str, Any]) -> str | None:
         return f"its driver (process {pid}) has not been heard of for {_duration(silent_s)}" if silent else None
     same_boot = boot_id is None or boot_id == _read_text("/proc/sys/kernel/random/boot_id")
     same_start = start_ticks is None or start_ticks == _start_ticks(pid)
-    return None if same_boot and same_start else f"its driver (process {pid}) died"
+    if not (same_boot and same_start):
+        return f"its driver (process {pid}) died"
+    if pid == os.getpid() and start_ticks is not None and not _runs_here(job.job_id):
+        return "it ended in this process while its record could not be written"
+    return None
+
+
+def _runs_here(job_id: str) -> bool:
+    # Where nothing was run, the engine need not be loaded.
+    runner = sys.modules.get("leman.job_runner")
+    return runner is not None and bool(runner.runs_here(job_id))
 
 
 def _is_alive(pid: int) -> bool:

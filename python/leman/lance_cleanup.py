@@ -312,9 +312,10 @@ def _holder(content: bytes) -> Job:
         lease = json.loads(content)
         holder = lease["holder"]
         renewed = datetime.datetime.fromtimestamp(lease["renewed_at_us"] / 1e6, datetime.timezone.utc)
+        job_id = str(lease["job_id"])
         record = {
             "format": lease["format"],
-            "job_id": "lease",
+            "job_id": job_id,
             "status": "RUNNING",
             "updated_at": renewed.isoformat(),
             "driver": {
@@ -324,8 +325,7 @@ def _holder(content: bytes) -> Job:
                 "start_ticks": holder.get("start_ticks") or None,
             },
         }
-        job = read_record("lease", json.dumps(record).encode(), "", "")
-        return dataclasses.replace(job, job_id=str(lease["job_id"]))
+        return read_record(job_id, json.dumps(record).encode(), "", "")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError, RecursionError):
         return read_record("lease", b"", "", "")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .secret_redaction import redact
+
 _PASSING = ("timed out", "timeout", "connection", "retryable", "input/output error", "stale file handle")
 
 
@@ -25,7 +27,7 @@ def translate(error: BaseException, what: str) -> HostError:
     """
     if isinstance(error, HostError):
         return error
-    text = str(error)
+    text = redact(str(error))
     lowered = text.lower()
     kind = "internal"
     if isinstance(error, MemoryError) or "no space left" in lowered or "quota exceeded" in lowered:

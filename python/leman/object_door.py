@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
 from .lance_errors import HostError
+from .secret_redaction import redact, remember_secrets
 from .table_files import local_path
 
 T = TypeVar("T")
 
 #: Requests are tried again for so long after 429, 5xx, timeouts and lost connections.
 RETRY_TIMEOUT_S = 60.0
-_SECRET_WORDS = ("secret", "token", "password", "sas", "signature", "access_key", "account_key", "service_account_key")
-_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY")
 _STORES = {
     "s3": "S3Store",
     "s3a": "S3Store",
@@ -80,7 +79,7 @@ class ObjectDoor:
         self.bucket = parsed.netloc
         self.prefix = unquote(parsed.path).strip("/")
         self._options = {str(key).lower(): str(value) for key, value in options.items()}
-        self._secrets = _secret_values(self._options)
+        remember_secrets(self._options)
         self._store = _make_store(_STORES[parsed.scheme], self.bucket, self.prefix, self._options)
         self._uploads: PartUploads | None = None
         self._lock = threading.Lock()
@@ -212,7 +211,7 @@ class ObjectDoor:
         import obstore.exceptions as known
 
         # obstore appends the error's structure, for its own developers.
-        text = self.redact(" ".join(str(error).split()).split(" Debug source:", 1)[0])
+        text = redact(" ".join(str(error).split()).split(" Debug source:", 1)[0])
         where = f"{self.uri}: {what}"
         lowered = text.lower()
         if isinstance(error, (known.NotFoundError, FileNotFoundError)):
@@ -233,12 +232,6 @@ class ObjectDoor:
         if "nosuchupload" in lowered or "nosuchbucket" in lowered:
             return HostError("not found", f"{where}: {_short(text)}")
         return HostError("retryable", f"{where}: the object store did not answer as it should: {_short(text)}")
-
-    def redact(self, text: str) -> str:
-        """Strike credentials out of a text."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 class PartUploads:
@@ -454,12 +447,6 @@ def _s3_client(options: Mapping[str, str]) -> Any:
     return botocore.session.get_session().create_client(
         "s3", region_name=region, endpoint_url=endpoint, config=config, **given
     )
-
-
-def _secret_values(options: Mapping[str, str]) -> list[str]:
-    given = [value for key, value in options.items() if any(word in key for word in _SECRET_WORDS)]
-    given += [os.environ.get(name, "") for name in _SECRET_VARIABLES]
-    return sorted({value for value in given if len(value) >= 4}, key=len, reverse=True)
 
 
 def _short(text: str, limit: int = 600) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .errors import FunctionTimeoutError
 from .lance_errors import HostError
 from .on_error import Matcher, Retry, Skip, message_of
+from .secret_redaction import redact
 
 FAIL, SKIP, RETRY = 0, 1, 2
 
@@ -64,8 +65,8 @@ class RowPolicy:
                     (
                         row,
                         _type_name(error),
-                        message_of(error)[:_MAX_MESSAGE],
-                        (trace or _trace(error))[-_MAX_TRACEBACK:],  # The innermost frames say most.
+                        redact(message_of(error))[:_MAX_MESSAGE],
+                        redact(trace or _trace(error))[-_MAX_TRACEBACK:],  # The innermost frames say most.
                         attempt,
                     )
                 )

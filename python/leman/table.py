@@ -15,6 +15,7 @@ from .backfill_arguments import DEFAULT_BATCH_SIZE, BackfillRequest
 from .backfill_job import BackfillHandle, BackfillResult, CancelToken
 from .progress import ProgressSink, make_sink
 from .row_filter import check_filter
+from .secret_redaction import redacted_errors
 from .table_files import TableFiles
 from .user_function import UserFunction, UserFunctionClass
 
@@ -99,6 +100,7 @@ class Table:
             dataset = self._newest()
             return dataset.checkout_version(dataset.version)
 
+    @redacted_errors()
     def _newest(self) -> lance.LanceDataset:
         import lance
 
@@ -128,6 +130,7 @@ class Table:
             )
         return self.to_lance()
 
+    @redacted_errors()
     def _lancedb(self) -> lancedb.table.Table:
         if self._lancedb_table is None:
             import lancedb

@@ -1,8 +1,11 @@
 #include "job/column_lease.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "base/sha256.h"
 #include "job/process_identity.h"
@@ -50,8 +53,20 @@ std::string RandomToken() {
   return std::to_string(random()) + "-" + std::to_string(random()) + "-" + std::to_string(random());
 }
 
-bool IsStale(const Lease& lease, int64_t now_micros) {
-  return now_micros - lease.renewed_micros > ColumnLease::kExpiresAfterMicros || IsGone(lease.holder);
+// A job of this very process that ended while the store was away, and so could not give its lease back.
+bool EndedHere(const Lease& lease, const BackfillSpec& spec) {
+  if (!spec.jobs_running_here) return false;
+  const ProcessIdentity self = ThisProcess();
+  const ProcessIdentity& holder = lease.holder;
+  if (holder.pid != self.pid || holder.host != self.host || holder.boot_id != self.boot_id) return false;
+  if (holder.start_ticks != self.start_ticks || self.start_ticks == 0) return false;
+  const std::vector<std::string>& running = *spec.jobs_running_here;
+  return std::find(running.begin(), running.end(), lease.job_id) == running.end();
+}
+
+bool IsStale(const Lease& lease, const BackfillSpec& spec, int64_t now_micros) {
+  return now_micros - lease.renewed_micros > ColumnLease::kExpiresAfterMicros || IsGone(lease.holder) ||
+         EndedHere(lease, spec);
 }
 
 }  // namespace
@@ -87,7 +102,7 @@ Result<std::unique_ptr<ColumnLease>> ColumnLease::Acquire(const BackfillSpec& sp
   const Result<std::string> bytes = store.Get(lease->key_);
   if (!bytes.ok() && bytes.error().kind != ErrorKind::kNotFound) return bytes.error();
   const std::optional<Lease> held = bytes.ok() ? Parse(*bytes) : std::nullopt;
-  if (held && !IsStale(*held, clock.UnixMicros())) {
+  if (held && !IsStale(*held, spec, clock.UnixMicros())) {
     lease->token_.clear();  // not ours: the destructor must not remove it
     return MakeError(ErrorKind::kAlreadyExists, "column '", spec.column, "' is being filled by job ", held->job_id,
                      " (process ", held->holder.pid, " on ", held->holder.host,

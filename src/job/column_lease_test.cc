@@ -65,6 +65,17 @@ TEST_F(ColumnLeaseTest, ARenewedLeaseDoesNotExpire) {
   EXPECT_FALSE(ColumnLease::Acquire(SpecOf("job-b"), store_, clock_).ok());
 }
 
+TEST_F(ColumnLeaseTest, TheLeaseOfAJobThatEndedInThisProcessIsTakenOverAtOnce) {
+  const auto first = ColumnLease::Acquire(SpecOf("job-a"), store_, clock_);
+  BackfillSpec next = SpecOf("job-b");
+  next.jobs_running_here = {{"job-a", "job-b"}};
+  EXPECT_FALSE(ColumnLease::Acquire(next, store_, clock_).ok()) << "job-a runs";
+  next.jobs_running_here = {{"job-b"}};
+  const auto heir = ColumnLease::Acquire(next, store_, clock_);
+  ASSERT_TRUE(heir.ok()) << heir.error().message;
+  EXPECT_EQ((*first)->Check().error().kind, ErrorKind::kConflict);
+}
+
 TEST_F(ColumnLeaseTest, TheLeaseOfADeadProcessIsTakenOverAtOnce) {
   { const auto first = ColumnLease::Acquire(SpecOf("job-a"), store_, clock_); }
   const ProcessIdentity self = ThisProcess();

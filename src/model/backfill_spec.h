@@ -26,6 +26,8 @@ struct BackfillSpec {
   int32_t concurrency = 8;
   int32_t intra_applier_concurrency = 1;
   double refresh_status_secs = 2.0;
+  /// Jobs that run in this process now, this one included; nothing where that is not known.
+  std::optional<std::vector<std::string>> jobs_running_here;
   std::optional<int64_t> commit_granularity = 64;
   int64_t task_shuffle_diversity = 8;
   int64_t batch_size = 10240;

@@ -12,6 +12,15 @@ constexpr std::string_view kCut = "…";
 
 bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
 
+// Messages are written to records: signed URLs and credentials in them are not.
+PyRef Redacted(const PyRef& text) {
+  const PyRef module = PyRef::Steal(PyImport_ImportModule("leman.secret_redaction"));
+  PyRef clean = PyRef::Steal(module ? PyObject_CallMethod(module.get(), "redact", "O", text.get()) : nullptr);
+  if (clean && PyUnicode_Check(clean.get())) return clean;
+  PyErr_Clear();
+  return PyRef::Borrow(text.get());
+}
+
 // The pending exception, normalized and with its traceback attached, cleared; empty: none.
 PyRef FetchPending() {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -71,7 +80,7 @@ std::string TracebackOf(PyObject* exception) {
     PyErr_Clear();
     return {};
   }
-  std::string text = TextOf(joined.get());
+  std::string text = TextOf(Redacted(joined).get());
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (text.size() <= kMaxTraceback) return text;
   size_t begin = text.size() - (kMaxTraceback - kCut.size());
@@ -92,7 +101,7 @@ std::string TextOf(PyObject* str) {
 
 std::string MessageOf(PyObject* exception) {
   const PyRef text = PyRef::Steal(PyObject_Str(exception));
-  if (text) return Bounded(TextOf(text.get()), kMaxMessage);
+  if (text) return Bounded(TextOf(Redacted(text).get()), kMaxMessage);
   PyErr_Clear();
   return "<str() of the exception failed>";
 }
