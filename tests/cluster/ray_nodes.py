@@ -406,4 +406,4 @@ def outcome(process: subprocess.Popen[str], timeout_s: float = 120.0) -> dict[st
         raise AssertionError(f"the driver did not end within {timeout_s} s\n{out}\n{err}") from None
     lines = [line for line in out.splitlines() if line.startswith("OUTCOME ")]
     told = json.loads(lines[-1].removeprefix("OUTCOME ")) if lines else {}
-    return {**told, "exit_code": process.returncode, "err": err, "out": out}
+    return {"status": "none was told", **told, "exit_code": process.returncode, "err": err, "out": out}
