@@ -22,7 +22,7 @@ test-objects: ## Object stores: S3, Azure's and Google's servers (installs them 
 
 test-cluster: ## The long tests on a Ray cluster of several nodes on this machine (about 5 minutes)
 	@tools/bootstrap cluster
-	@LEMAN_CLUSTER_TESTS=full $(PYTHON_IN_VENV) -m pytest tests/cluster
+	@LEMAN_CLUSTER_TESTS=full $(PYTHON_IN_VENV) -m pytest tests/cluster tests/python/cpp_api/test_elsewhere.py
 
 test-kubernetes: ## Clusters on a real Kubernetes API server with KubeRay's operator (builds both once: 7 minutes)
 	@tools/bootstrap kubernetes

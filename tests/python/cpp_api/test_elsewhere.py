@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 import leman
 
+pytestmark = pytest.mark.xdist_group("cpp_api")
 TESTS = Path(__file__).resolve().parents[2]
 for folder in ("python/objects", "cluster"):
     sys.path.insert(0, str(TESTS / folder))
@@ -61,6 +63,7 @@ def test_a_table_in_an_object_store_is_filled(
     assert failed.returncode == 1 and "x is odd: 1" in failed.stdout
 
 
+@pytest.mark.skipif(os.environ.get("LEMAN_CLUSTER_TESTS") != "full", reason="long; 'make test-cluster' runs it")
 def test_workers_of_ray_fill_a_column(
     programs: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
