@@ -108,10 +108,16 @@ def test_skipped_rows_are_recorded_and_found(db) -> None:
     assert [error.row for error in table.get_errors()] == [7]
 
 
-def test_a_failed_run_is_resumed(db, options, tmp_path: pathlib.Path) -> None:
-    flag = tmp_path / "broken"
-    flag.touch()
+@pytest.fixture
+def flag(tmp_path: pathlib.Path) -> pathlib.Path:
+    """While this file is there, ``fragile`` fails."""
+    path = tmp_path / "broken"
+    path.touch()
+    return path
 
+
+@pytest.fixture
+def fragile(flag: pathlib.Path) -> leman.UserFunction:
     path = str(flag)
 
     @leman.udf(data_type=pa.int64())
@@ -120,6 +126,10 @@ def test_a_failed_run_is_resumed(db, options, tmp_path: pathlib.Path) -> None:
             raise ValueError("broken")
         return x * 2
 
+    return fragile
+
+
+def test_a_failed_run_is_resumed(db, options, flag, fragile) -> None:
     table = db.create_table("numbers", pa.table({"x": pa.array(range(1000), pa.int64())}), max_rows_per_file=500)
     table.add_columns({"y": fragile})
     with pytest.raises(leman.UserFunctionError):
@@ -131,17 +141,7 @@ def test_a_failed_run_is_resumed(db, options, tmp_path: pathlib.Path) -> None:
     assert read["y"] == [2 * x for x in read["x"]]
 
 
-def test_what_was_computed_is_found_after_a_compaction(db, options, tmp_path: pathlib.Path) -> None:
-    flag = tmp_path / "broken"
-    flag.touch()
-    path = str(flag)
-
-    @leman.udf(data_type=pa.int64())
-    def fragile(x: int) -> int:
-        if x == 999 and pathlib.Path(path).exists():
-            raise ValueError("broken")
-        return x * 2
-
+def test_what_was_computed_is_found_after_a_compaction(db, options, flag, fragile) -> None:
     table = db.create_table("numbers", pa.table({"x": pa.array(range(1000), pa.int64())}), max_rows_per_file=500)
     table.add_columns({"y": fragile})
     with pytest.raises(leman.UserFunctionError):
