@@ -56,6 +56,7 @@ struct NativeUdf {
   std::optional<double> num_gpus;          ///< Of one worker thread.
   std::optional<int64_t> memory;           ///< Bytes of one worker.
   std::optional<int64_t> batch_size;       ///< Rows of a call.
+  std::optional<Seconds> timeout;          ///< Of one call; a longer one ends its worker, and fails its row.
   bool is_builtin = false;                 ///< One that comes with Leman; `library` is empty then.
 
   /// A function that comes with Leman (`docs/builtin_functions.md`).

@@ -78,6 +78,12 @@ typedef struct LemanUdfBatch {
   int64_t null_inputs;
 } LemanUdfBatch;
 
+/* The rows of the batch that the function is called on right now. */
+typedef struct LemanUdfPosition {
+  int64_t first;
+  int64_t rows;
+} LemanUdfPosition;
+
 typedef struct LemanUdf {
   uint64_t size_bytes;
   const char* name;
@@ -88,6 +94,8 @@ typedef struct LemanUdf {
   int (*init)(const char* parameters, const struct ArrowSchema* inputs, void** state, LemanUdfError* error);
   int (*apply)(void* state, LemanUdfBatch* batch, LemanUdfError* error);
   void (*free)(void* state);
+  /* What follows is there where size_bytes says so. */
+  int (*apply_watched)(void* state, LemanUdfBatch* batch, LemanUdfPosition* position, LemanUdfError* error);
 } LemanUdf;
 
 typedef struct LemanUdfLibrary {

@@ -320,11 +320,19 @@ requires(!std::is_same_v<T, bool>) class Items {
   Buffer data_;
 };
 
-template <Number T>
-class Results<std::vector<T>> : public ResultsBase {
+template <typename R>
+concept Numbers = requires(const R& list) {
+  typename R::value_type;
+  requires Number<typename R::value_type>;
+}
+&&(std::is_same_v<R, std::vector<typename R::value_type>> ||
+   std::is_same_v<R, std::span<const typename R::value_type>>);
+
+template <Numbers R>
+class Results<R> : public ResultsBase {
  public:
   explicit Results(int64_t rows) : ResultsBase(rows), ends_(rows) {}
-  void Set(int64_t row, const std::vector<T>& value) {
+  void Set(int64_t row, const R& value) {
     if (items_.count() + value.size() > Ends::kMost) {
       throw std::length_error("the lists of one batch have more than 2^31 items; use a smaller batch_size");
     }
@@ -339,7 +347,7 @@ class Results<std::vector<T>> : public ResultsBase {
 
  private:
   Ends ends_;
-  Items<T> items_;
+  Items<typename R::value_type> items_;
 };
 
 template <Number T, size_t N>

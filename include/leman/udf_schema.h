@@ -85,6 +85,8 @@ template <typename T>
 struct OutputType<std::vector<T>> {
   static SchemaNode Make(std::string name) { return {"+l", std::move(name), true, {OutputType<T>::Make("item")}}; }
 };
+template <typename T>
+struct OutputType<std::span<const T>> : OutputType<std::vector<T>> {};
 template <typename T, size_t N>
 struct OutputType<std::array<T, N>> {
   static SchemaNode Make(std::string name) {

@@ -8,7 +8,6 @@
 #include <memory>
 
 #include "apply/call_slot.h"
-#include "job/worker.h"
 #include "scalar/scalar_caller.h"
 
 namespace leman::python {
@@ -39,6 +38,7 @@ class CallGuard final : public WatchedCalls, public CallBracket, public std::ena
   // WatchedCalls.
   [[nodiscard]] const CallSlot& slot() const override { return slot_; }
   [[nodiscard]] int64_t limit_ns() const override { return limit_ns_; }
+  [[nodiscard]] bool can_interrupt() const override { return true; }
   void Interrupt(const CallSlot::Call& call) override;
 
  private:

@@ -139,7 +139,7 @@ nb::object CallNativeFunction(const std::string& path, const std::string& name, 
 }  // namespace
 
 Result<std::unique_ptr<Udf>> NativeStates::MakeUdf(const nb::object& session, const ArrowSchema& inputs,
-                                                   OwnedSchema output) {
+                                                   OwnedSchema output, std::shared_ptr<NativeCalls> calls) {
   const nb::object function = session.attr("native_function")();
   const auto path = nb::cast<std::string>(function[0]);
   const auto name = nb::cast<std::string>(function[1]);
@@ -157,7 +157,8 @@ Result<std::unique_ptr<Udf>> NativeStates::MakeUdf(const nb::object& session, co
   if (nb::object of_session = session.attr("row_policy")(); nb::cast<bool>(of_session.attr("decides"))) {
     policy = std::make_unique<PythonRowPolicy>(std::move(of_session));
   }
-  return std::unique_ptr<Udf>(std::make_unique<NativeUdf>(std::move(state), std::move(output), std::move(policy)));
+  return std::unique_ptr<Udf>(
+      std::make_unique<NativeUdf>(std::move(state), std::move(output), std::move(policy), std::move(calls)));
 }
 
 void BindNativeUdfs(nb::module_& module) {

@@ -18,7 +18,9 @@ namespace leman::python {
 class NativeStates {
  public:
   /// `session`: a WorkerSession whose `native_function()` gives (path, name, parameters). Needs the GIL.
-  Result<std::unique_ptr<Udf>> MakeUdf(const nanobind::object& session, const ArrowSchema& inputs, OwnedSchema output);
+  /// `calls`: null where they have no time limit.
+  Result<std::unique_ptr<Udf>> MakeUdf(const nanobind::object& session, const ArrowSchema& inputs, OwnedSchema output,
+                                       std::shared_ptr<NativeCalls> calls);
 
  private:
   /// Library, function, parameters, inputs.

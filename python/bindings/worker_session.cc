@@ -87,7 +87,13 @@ struct Shared {
   nb::object session;
   ArrowExchange exchange;
   OwnedSchema output_type;
-  std::shared_ptr<CallGuard> guard;  // Null: calls have no time limit.
+  std::shared_ptr<CallGuard> guard;           // Of a Python function; null: calls have no time limit.
+  std::shared_ptr<NativeCalls> native_calls;  // Of a native function; likewise.
+
+  [[nodiscard]] std::shared_ptr<WatchedCalls> calls() const {
+    if (native_calls != nullptr) return native_calls;
+    return guard;
+  }
 };
 
 class PythonWriter final : public ColumnWriter {
@@ -315,18 +321,25 @@ Result<std::unique_ptr<Udf>> MakeAsyncUdf(const std::shared_ptr<Shared>& shared,
 }
 
 // Nothing where the function has no `timeout`.
-std::shared_ptr<CallGuard> MakeGuard(const nb::object& session, Clock& clock) {
-  const nb::object limit = session.attr("call_limit_s");
-  if (limit.is_none()) return nullptr;
-  const auto on_main_thread = nb::cast<bool>(session.attr("on_main_thread")());
-  auto guard = std::make_shared<CallGuard>(clock, nb::cast<double>(limit), on_main_thread);
-  if (on_main_thread) session.attr("interrupt_by_signal")(guard);
-  return guard;
+void LimitCalls(Shared& shared, Clock& clock) {
+  const nb::object limit = shared.session.attr("call_limit_s");
+  if (limit.is_none()) return;
+  const auto limit_s = nb::cast<double>(limit);
+  if (nb::cast<std::string>(shared.session.attr("kind")) == "native") {
+    constexpr double kNsPerSecond = 1e9;
+    shared.native_calls = std::make_shared<NativeCalls>(clock, static_cast<int64_t>(limit_s * kNsPerSecond));
+    return;
+  }
+  const auto on_main_thread = nb::cast<bool>(shared.session.attr("on_main_thread")());
+  shared.guard = std::make_shared<CallGuard>(clock, limit_s, on_main_thread);
+  if (on_main_thread) shared.session.attr("interrupt_by_signal")(shared.guard);
 }
 
 Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, OwnedSchema inputs, NativeStates& native) {
   const auto kind = nb::cast<std::string>(shared->session.attr("kind"));
-  if (kind == "native") return native.MakeUdf(shared->session, *inputs.get(), CopyOf(*shared->output_type.get()));
+  if (kind == "native") {
+    return native.MakeUdf(shared->session, *inputs.get(), CopyOf(*shared->output_type.get()), shared->native_calls);
+  }
   if (kind == "async") return MakeAsyncUdf(shared, std::move(inputs));
   if (kind != "scalar") {
     return std::unique_ptr<Udf>(std::make_unique<BatchUdf>(shared, std::move(inputs)));
@@ -369,9 +382,9 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     auto shared = std::make_shared<Shared>();
     shared->session = session_;
     shared->output_type = ArrowExchange::FromField(session_.attr("output_field"));
-    shared->guard = MakeGuard(session_, clock_);
+    LimitCalls(*shared, clock_);
     ThreadTools tools;
-    tools.calls = shared->guard;
+    tools.calls = shared->calls();
     tools.store = OpenStore(session_.attr("door"), table_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);

@@ -227,7 +227,7 @@ class WorkerSession:
     @property
     def call_limit_s(self) -> float | None:
         """Seconds that a call may take, where the engine has to see to it."""
-        return self.function.timeout if self.kind in ("scalar", "array", "record_batch") else None
+        return None if self.kind == "async" else self.function.timeout
 
     def on_main_thread(self) -> bool:
         """Say whether signals reach this thread."""

@@ -26,7 +26,6 @@ _INSPECTION_TIMEOUT_S = 60.0
 _SEARCH_VARIABLE = "LEMAN_NATIVE_PATH"
 # Changes when a result of a built-in function changes.
 _BUILTIN_VERSION = "builtin-1"
-_INSTEAD = {"timeout": " (backfill(stall_timeout=…) replaces a worker whose call does not come back)"}
 #: What a function says of itself; see :func:`describe_library`.
 Description = dict[str, Any]
 
@@ -49,7 +48,7 @@ def native_udf(
         Parameters of the function, as JSON can hold them.
     **options
         Options of :func:`leman.udf` that a native function can have (``input_columns``, ``on_error``, ``num_cpus``,
-        ``batch_size``, …); every other name is a parameter of the function.
+        ``batch_size``, ``timeout``, …); every other name is a parameter of the function.
 
     Returns
     -------
@@ -109,10 +108,10 @@ def builtin_udf(function: str, /, *, params: Mapping[str, Any] | None = None, **
 def _made(
     path: Path, name: str, params: Mapping[str, Any] | None, options: Mapping[str, Any], *, is_builtin: bool
 ) -> NativeFunction:
-    for refused in ("data_type", "max_in_flight", "timeout"):
+    for refused in ("data_type", "max_in_flight"):
         if refused in options:
             raise TypeError(
-                f"native_udf() got {refused}=: a native function has none{_INSTEAD.get(refused, '')}; pass it in "
+                f"native_udf() got {refused}=: a native function has none; pass it in "
                 "params= if it is a parameter of the function"
             )
     if params is not None and not isinstance(params, Mapping):

@@ -34,13 +34,17 @@ void CallWatch::Run() {
 void CallWatch::Look() {
   const std::lock_guard lock(mutex_);
   for (Watched& watched : watched_) {
-    const CallSlot::Call call = watched.slot.current();
+    CallSlot::Call call = watched.slot.current();
     if (call.number == 0) continue;
-    if (std::exchange(watched.call, call.number) != call.number) {
+    const int64_t now_ns = clock_.MonotonicNs();
+    const bool is_same = watched.call.number == call.number;
+    if (!is_same || watched.call.first != call.first || watched.call.rows != call.rows) {
+      if (is_same) call.since_ns = now_ns;  // When it went on to these rows nobody saw.
+      watched.call = call;
       watched.interruptions = 0;
       watched.given_up = false;
     }
-    const int64_t late_ns = clock_.MonotonicNs() - call.since_ns - options_.limit_ns;
+    const int64_t late_ns = now_ns - watched.call.since_ns - options_.limit_ns;
     if (late_ns < 0) continue;
     if (late_ns >= options_.interrupt_again_ns * watched.interruptions && watched.interruptions < 2) {
       ++watched.interruptions;

@@ -13,8 +13,9 @@
 
 namespace leman {
 
-/// A thread that looks at calls. One that passes its limit is interrupted, and again a little later, since an
-/// interruption that comes just before a blocking call is lost; one that does not come back then is given up.
+/// A thread that looks at calls. One that is longer on the same rows than it may is interrupted, and again a little
+/// later, since an interruption that comes just before a blocking call is lost; one that does not come back then is
+/// given up.
 class CallWatch {
  public:
   struct Options {
@@ -39,7 +40,7 @@ class CallWatch {
   struct Watched {
     size_t thread;
     const CallSlot& slot;
-    uint64_t call = 0;
+    CallSlot::Call call = {};  // since when it has been on these rows
     int interruptions = 0;
     bool given_up = false;
   };

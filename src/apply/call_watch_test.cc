@@ -57,6 +57,35 @@ TEST_F(CallWatchTest, ACallThatDoesNotComeBackIsInterruptedTwiceAndThenGivenUpOn
   EXPECT_EQ(last_.first, 9);
 }
 
+TEST_F(CallWatchTest, ACallThatGoesOnToOtherRowsHasItsLimitAnew) {
+  ManualClock clock;
+  CallSlot slot(clock);
+  options_.limit_ns = 0;  // No thread: this one looks.
+  options_.give_up_after_ns = 100;
+  CallWatch watch(
+      options_, clock, [&](size_t, const CallSlot::Call&) {},
+      [&](size_t, const CallSlot::Call& call) {
+        last_ = call;
+        ++given_up_;
+      });
+  watch.Add(0, slot);
+  std::pair<int64_t, int64_t> at{0, 1};
+  slot.BeginMoving(&at.first, &at.second);
+  for (; at.first < 10; ++at.first) {
+    watch.Look();
+    clock.AdvanceNs(90);
+  }
+  watch.Look();
+  EXPECT_EQ(given_up_, 0);
+  clock.AdvanceNs(110);
+  watch.Look();
+  EXPECT_EQ(given_up_, 1);
+  EXPECT_EQ(last_.first, 10);
+  slot.End();
+  watch.Look();
+  EXPECT_EQ(given_up_, 1);
+}
+
 TEST_F(CallWatchTest, CallsThatComeBackInTimeAreLeftAlone) {
   options_.limit_ns = 10'000'000'000;
   {

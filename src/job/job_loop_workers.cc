@@ -265,7 +265,9 @@ void JobLoop::OnBlamed(const BlameRow& blame) {
       Obey(scheduler_.TryAgain(blame.task));
       return;
     case RowDecision::kFail:
-      Error error = MakeError(ErrorKind::kUserFunction, "column '", spec_.column, "': worker processes end on ", where);
+      const bool has_died = blame.failure.error_type != "FunctionTimeoutError";
+      Error error = MakeError(ErrorKind::kUserFunction, "column '", spec_.column, "'",
+                              has_died ? ": worker processes end on " : ", ", where);
       error.name = blame.failure.error_type;
       Fail(std::move(error));
   }

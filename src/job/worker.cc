@@ -101,6 +101,7 @@ class WatchedThreads {
     if (watch_ == nullptr) {
       CallWatch::Options options;
       options.limit_ns = calls->limit_ns();
+      if (!calls->can_interrupt()) options.give_up_after_ns = 0;
       watch_ = std::make_unique<CallWatch>(
           options, clock_, [this](size_t at, const CallSlot::Call& call) { Of(at).calls->Interrupt(call); },
           [this](size_t at, const CallSlot::Call& call) { GiveUp(Of(at), call); });
@@ -132,7 +133,8 @@ class WatchedThreads {
     constexpr double kNsPerSecond = 1e9;
     std::ostringstream reason;
     reason << "the call took longer than its timeout of "
-           << static_cast<double>(thread.calls->limit_ns()) / kNsPerSecond << " s and could not be interrupted";
+           << static_cast<double>(thread.calls->limit_ns()) / kNsPerSecond << " s";
+    if (thread.calls->can_interrupt()) reason << " and could not be interrupted";
     (void)channel_.Send(StuckMessage{thread.task,
                                      thread.attempt,
                                      {thread.rows.fragment_id, first, first + call.rows},

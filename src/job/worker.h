@@ -21,16 +21,6 @@
 
 namespace leman {
 
-/// Port: the calls of the function by one thread, where they have a time limit.
-class WatchedCalls {
- public:
-  virtual ~WatchedCalls() = default;
-  [[nodiscard]] virtual const CallSlot& slot() const = 0;
-  [[nodiscard]] virtual int64_t limit_ns() const = 0;
-  /// Makes the call fail, if it is still that one and can be interrupted; on another thread, must not wait for it.
-  virtual void Interrupt(const CallSlot::Call& call) = 0;
-};
-
 /// What one thread computes another column with, from the rows that it reads anyway.
 struct RiderTools {
   std::unique_ptr<Udf> udf;

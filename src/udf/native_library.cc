@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <utility>
 
 #include "udf/array_check.h"
@@ -24,7 +25,7 @@ Status CheckUdf(const std::string& path, const LemanUdf* udf, uint32_t index) {
                      "; build the library again with this version's leman/udf.h");
   };
   if (udf == nullptr) return broken("is missing");
-  if (udf->size_bytes < sizeof(LemanUdf)) return broken("is described by too small a struct");
+  if (udf->size_bytes < offsetof(LemanUdf, apply_watched)) return broken("is described by too small a struct");
   if (udf->name == nullptr || udf->name[0] == '\0') return broken("has no name");
   if (udf->describe == nullptr || udf->init == nullptr || udf->apply == nullptr || udf->free == nullptr) {
     return broken("lacks one of describe, init, apply and free");

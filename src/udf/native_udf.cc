@@ -9,9 +9,30 @@
 namespace leman {
 namespace {
 
+// Who is asked about a row that failed, and the call that waits for the answer.
+struct RowContext {
+  NativeRowPolicy* policy;
+  NativeCalls* calls;
+  int64_t rows;
+};
+
+// An answer may come after a pause, which is not the call's time.
 int AskPolicy(void* context, int64_t row, const char* message) {
-  return static_cast<int>(
-      static_cast<NativeRowPolicy*>(context)->OnRow(row, message == nullptr ? "" : ValidUtf8(message)));
+  const auto& asked = *static_cast<RowContext*>(context);
+  if (asked.calls != nullptr) asked.calls->End();
+  const NativeRowAction action = asked.policy->OnRow(row, message == nullptr ? "" : ValidUtf8(message));
+  if (asked.calls != nullptr) asked.calls->Begin(asked.rows);
+  return static_cast<int>(action);
+}
+
+int Call(const NativeState& state, LemanUdfBatch& batch, NativeCalls* calls, LemanUdfError& error) {
+  if (calls == nullptr) return state.udf().apply(state.get(), &batch, &error);
+  calls->Begin(batch.inputs->length);
+  const bool tells = state.udf().size_bytes >= sizeof(LemanUdf) && state.udf().apply_watched != nullptr;
+  const int code = tells ? state.udf().apply_watched(state.get(), &batch, calls->position(), &error)
+                         : state.udf().apply(state.get(), &batch, &error);
+  calls->End();
+  return code;
 }
 
 }  // namespace
@@ -30,8 +51,12 @@ Result<std::shared_ptr<const NativeState>> NativeState::Make(std::shared_ptr<con
 NativeState::~NativeState() { udf_.free(state_); }
 
 NativeUdf::NativeUdf(std::shared_ptr<const NativeState> state, OwnedSchema output,
-                     std::unique_ptr<NativeRowPolicy> policy)
-    : state_(std::move(state)), name_(state_->udf().name), output_(std::move(output)), policy_(std::move(policy)) {}
+                     std::unique_ptr<NativeRowPolicy> policy, std::shared_ptr<NativeCalls> calls)
+    : state_(std::move(state)),
+      name_(state_->udf().name),
+      output_(std::move(output)),
+      policy_(std::move(policy)),
+      calls_(std::move(calls)) {}
 
 Result<OwnedArray> NativeUdf::Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) {
   OwnedArray output;
@@ -39,10 +64,11 @@ Result<OwnedArray> NativeUdf::Apply(OwnedArray inputs, const RowMask* selected, 
   batch.inputs = inputs.get();
   batch.selected = selected == nullptr ? nullptr : selected->data();
   batch.output = output.Out();
-  batch.context = policy_.get();
+  RowContext context{policy_.get(), calls_.get(), inputs->length};
+  batch.context = &context;
   batch.on_row_error = policy_ == nullptr ? nullptr : &AskPolicy;
   LemanUdfError error{-1, {}};
-  const int code = state_->udf().apply(state_->get(), &batch, &error);
+  const int code = Call(*state_, batch, calls_.get(), error);
   null_inputs_ = batch.null_inputs;
   if (code != LEMAN_UDF_OK) {
     *failed_row = error.row >= 0 && error.row < inputs->length ? error.row : -1;

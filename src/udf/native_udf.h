@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/call_slot.h"
 #include "apply/udf.h"
 #include "base/result.h"
 #include "model/arrow_c_data.h"
@@ -50,10 +51,38 @@ class NativeState {
   void* state_;
 };
 
+/// The calls of one thread under a time limit. Native code is not interrupted: its process is given up.
+class NativeCalls final : public WatchedCalls {
+ public:
+  /// The clock outlives this.
+  NativeCalls(Clock& clock, int64_t limit_ns) : slot_(clock), limit_ns_(limit_ns) {}
+
+  /// A call on `rows` rows begins, or goes on after it was left for something else.
+  void Begin(int64_t rows) {
+    position_ = {0, rows};
+    slot_.BeginMoving(&position_.first, &position_.rows);
+  }
+  void End() { slot_.End(); }
+  /// Where the function is, if it tells.
+  [[nodiscard]] LemanUdfPosition* position() { return &position_; }
+
+  [[nodiscard]] const CallSlot& slot() const override { return slot_; }
+  [[nodiscard]] int64_t limit_ns() const override { return limit_ns_; }
+  [[nodiscard]] bool can_interrupt() const override { return false; }
+  void Interrupt(const CallSlot::Call&) override {}
+
+ private:
+  CallSlot slot_;
+  int64_t limit_ns_;
+  LemanUdfPosition position_{};
+};
+
 class NativeUdf final : public Udf {
  public:
   /// `output`: the declared type, which results are checked against. `policy`: null where every failure fails the job.
-  NativeUdf(std::shared_ptr<const NativeState> state, OwnedSchema output, std::unique_ptr<NativeRowPolicy> policy);
+  /// `calls`: null where they have no time limit.
+  NativeUdf(std::shared_ptr<const NativeState> state, OwnedSchema output, std::unique_ptr<NativeRowPolicy> policy,
+            std::shared_ptr<NativeCalls> calls = nullptr);
 
   Result<OwnedArray> Apply(OwnedArray inputs, const RowMask* selected, int64_t* failed_row) override;
   std::vector<SkippedRow> TakeSkipped() override;
@@ -64,6 +93,7 @@ class NativeUdf final : public Udf {
   std::string name_;
   OwnedSchema output_;
   std::unique_ptr<NativeRowPolicy> policy_;
+  std::shared_ptr<NativeCalls> calls_;
   int64_t null_inputs_ = 0;
 };
 

@@ -230,6 +230,58 @@ TEST_F(NativeUdfTest, ABatchIsHalvedDownToTheRowsThatFail) {
             (std::vector<std::optional<std::string>>{"2", std::nullopt, "3", std::nullopt, std::nullopt}));
 }
 
+TEST_F(NativeUdfTest, BatchFunctionsSeeTheSelectedRowsAlone) {
+  const RowMask selected{0, 1, 0, 1, 1};
+  EXPECT_EQ(Values<int64_t>(
+                Run(*Make("running_sum"), BatchOf({ColumnOf<int64_t>({1, 2, 3, std::nullopt, 5})}), &selected), "l"),
+            (std::vector<std::optional<int64_t>>{std::nullopt, 2, std::nullopt, 2, 7}));
+  const RowMask none{0, 0};
+  EXPECT_EQ(Run(*Make("running_sum"), BatchOf({ColumnOf<int64_t>({1, 2})}), &none)->null_count, 2);
+  const auto columns = [] {
+    return BatchOf({ColumnOf<std::string>({"a", std::nullopt, "c"}),
+                    ColumnOf<std::vector<float>>({{{1.0F}}, {{2.0F, 3.0F}}, {std::vector<float>{}}}),
+                    ColumnOf<bool>({true, false, true})});
+  };
+  EXPECT_EQ(Values<std::string>(Run(*Make("all_seen"), columns()), "u")[2], "a+1 null-23 c+ ");
+  const RowMask last{0, 1, 1};
+  OwnedArray cut = columns();
+  EXPECT_EQ(Values<std::string>(Run(*Make("all_seen"), std::move(cut), &last), "u"),
+            (std::vector<std::optional<std::string>>{std::nullopt, "null-23 c+ ", "null-23 c+ "}));
+}
+
+TEST_F(NativeUdfTest, UnderATimeLimitACallTellsItsRows) {
+  ManualClock clock;
+  const auto calls = std::make_shared<NativeCalls>(clock, 1'000);
+  const auto look = [&] { return std::pair(calls->position()->first, calls->position()->rows); };
+  auto library = Sample();
+  const auto make = [&](const std::string& name) {
+    auto described = library->Describe(**library->Find(name), "{}");
+    auto state = NativeState::Make(library, name, "{}", *described->inputs.get());
+    // What is asked about a row takes none of the call's time.
+    class Policy final : public NativeRowPolicy {
+     public:
+      explicit Policy(NativeCalls& calls) : calls_(calls) {}
+      NativeRowAction OnRow(int64_t, const std::string&) override {
+        EXPECT_EQ(calls_.slot().current().number, 0U);
+        return NativeRowAction::kNull;
+      }
+      std::vector<SkippedRow> TakeSkipped() override { return {}; }
+
+     private:
+      NativeCalls& calls_;
+    };
+    return std::make_unique<NativeUdf>(*state, std::move(described->output), std::make_unique<Policy>(*calls), calls);
+  };
+  EXPECT_EQ(Values<int64_t>(Run(*make("plus_one"), BatchOf({ColumnOf<int64_t>({1, 2, 3})})), "l")[2], 4);
+  EXPECT_EQ(look(), std::pair(int64_t{2}, int64_t{1}));
+  const RowMask selected{0, 1, 1, 1, 0};
+  Run(*make("roots"), BatchOf({ColumnOf<double>({4.0, 1.0, 9.0, 4.0, 16.0})}), &selected);
+  EXPECT_EQ(look(), std::pair(int64_t{1}, int64_t{3}));
+  EXPECT_EQ(Values<std::string>(Run(*make("roots"), BatchOf({ColumnOf<double>({4.0, -1.0})})), "u")[1], std::nullopt);
+  EXPECT_EQ(look(), std::pair(int64_t{0}, int64_t{2}));  // begun anew after the question, and at the end
+  EXPECT_EQ(calls->slot().current().number, 0U);
+}
+
 TEST_F(NativeUdfTest, AWrongLengthIsNoRowsFault) {
   const auto skipping = Make("too_short", "{}", std::make_unique<FixedPolicy>(std::vector{NativeRowAction::kNull}));
   EXPECT_TRUE(Run(*skipping, BatchOf({ColumnOf<int64_t>({1, 2})})).empty());
@@ -283,7 +335,9 @@ TEST_F(NativeUdfTest, ABrokenResultIsAnErrorAndNoCrash) {
   ASSERT_TRUE(described.ok());
   auto state = NativeState::Make(*library, "broken", "{}", *described->inputs.get());
   ASSERT_TRUE(state.ok());
-  NativeUdf udf(*state, std::move(described->output), nullptr);
+  SystemClock clock;
+  const auto limited = std::make_shared<NativeCalls>(clock, 1'000'000);  // It does not tell where it is.
+  NativeUdf udf(*state, std::move(described->output), nullptr, limited);
   EXPECT_TRUE(Run(udf, BatchOf({ColumnOf<int64_t>({1, 2, 3})})).empty());
   EXPECT_EQ(error_.message, "broken() returned offsets that are missing or fall");
   EXPECT_TRUE(Run(udf, BatchOf({ColumnOf<int64_t>({1, 2})})).empty());

@@ -1,6 +1,8 @@
 // Libraries that break the ABI, one a macro: -DBROKEN_VERSION, -DBROKEN_NAME, -DBROKEN_RESULT.
 #include <leman/udf_abi.h>
 
+#include <cstddef>
+
 namespace {
 
 int Describe(const char*, ArrowSchema* inputs, ArrowSchema* output, LemanUdfError*) {
@@ -29,7 +31,10 @@ constexpr const char* kName = nullptr;
 #else
 constexpr const char* kName = "broken";
 #endif
-const LemanUdf udf = {sizeof(LemanUdf), kName, nullptr, nullptr, 0, Describe, Init, Apply, Free};
+// As of a library from before apply_watched: what follows must not be looked at.
+constexpr auto kSize = offsetof(LemanUdf, apply_watched);
+int Never(void*, LemanUdfBatch*, LemanUdfPosition*, LemanUdfError*) { __builtin_trap(); }
+const LemanUdf udf = {kSize, kName, nullptr, nullptr, 0, Describe, Init, Apply, Free, Never};
 const LemanUdf* const udfs[] = {&udf};
 #ifdef BROKEN_VERSION
 const LemanUdfLibrary library = {99, 1, udfs};

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 
 LEMAN_UDF(plus_one, [](int64_t x) noexcept -> int64_t { return x + 1; });
 LEMAN_UDF(word_count, [](std::string_view text) -> int32_t {
@@ -89,6 +90,35 @@ LEMAN_UDF_BATCH(fail_by_batch, [](leman::udf::Column<int64_t> x) -> std::vector<
   for (int64_t row = 0; row < x.size(); ++row) values.push_back(FailBy(x[row]));
   return values;
 });
+
+namespace {
+
+// 7 takes a minute, more than any test waits.
+int64_t StuckOnSeven(int64_t x) {
+  if (x == 7) std::this_thread::sleep_for(std::chrono::minutes(1));
+  return x * 10;
+}
+
+}  // namespace
+LEMAN_UDF(stuck_on_seven, [](int64_t x) noexcept -> int64_t { return StuckOnSeven(x); });
+LEMAN_UDF_BATCH(stuck_on_seven_batch, [](leman::udf::Column<int64_t> x) -> std::vector<int64_t> {
+  std::vector<int64_t> values;
+  for (int64_t row = 0; row < x.size(); ++row) values.push_back(StuckOnSeven(x[row]));
+  return values;
+});
+// What a function of whole columns sees: texts, lists and numbers of all its rows, in each row.
+LEMAN_UDF_BATCH(all_seen,
+                [](leman::udf::Column<std::optional<std::string_view>> text,
+                   leman::udf::Column<std::span<const float>> vector,
+                   leman::udf::Column<bool> flag) -> std::vector<std::string> {
+                  std::string seen;
+                  for (int64_t row = 0; row < text.size(); ++row) {
+                    seen += std::string(text[row].value_or("null")) + (flag[row] ? "+" : "-");
+                    for (const float value : vector[row]) seen += std::to_string(static_cast<int>(value));
+                    seen += " ";
+                  }
+                  return std::vector<std::string>(static_cast<size_t>(text.size()), seen);
+                });
 LEMAN_UDF(initials, [](std::string_view text) {
   return leman::udf::Written{text.size(), [text](char* out) -> size_t {
                                size_t size = 0;

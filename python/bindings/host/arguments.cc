@@ -71,6 +71,7 @@ nb::object FunctionOf(const NativeUdf& udf) {
   }
   PutIfSet(options, "num_cpus", udf.num_cpus);
   PutIfSet(options, "num_gpus", udf.num_gpus);
+  if (udf.timeout) options["timeout"] = udf.timeout->count();
   PutIfSet(options, "memory", udf.memory);
   PutIfSet(options, "batch_size", udf.batch_size);
   const nb::object library = udf.is_builtin ? nb::none() : nb::object(nb::cast(udf.library));
