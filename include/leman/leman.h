@@ -61,6 +61,9 @@ struct ConnectOptions {
   std::map<std::string, std::string> storage_options;
   /// Run functions that are stored in the tables, whoever signed them. Only where nobody else can write.
   bool trust_stored_udfs = false;
+  /// Where jobs keep their checkpoints: a folder that all workers share, or an object store prefix. By default what
+  /// LEMAN_CHECKPOINT_URI says, or else each table itself.
+  std::optional<std::string> checkpoint_uri;
 };
 
 /// How to make a table.

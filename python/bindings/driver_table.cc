@@ -174,6 +174,7 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "job_id", spec.job_id);
   Read(request, "table_name", spec.table_name);
   Read(request, "table_root", spec.table_root);
+  Read(request, "checkpoint_root", spec.checkpoint_root);
   Read(request, "column", spec.column);
   Read(request, "columns", spec.columns);
   Read(request, "udf_name", spec.udf_name);

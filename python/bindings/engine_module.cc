@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 
+#include "assemble/file_parts.h"
 #include "base/utf8.h"
 #include "call_guard.h"
 #include "cleanup_binding.h"
 #include "driver_table.h"
 #include "fragment_files.h"
+#include "io/routed_object_store.h"
 #include "job/backfill.h"
 #include "job/job_log.h"
 #include "job/linux_memory.h"
@@ -26,10 +28,32 @@ namespace nb = nanobind;
 namespace leman::python {
 namespace {
 
-std::unique_ptr<Assembler> MakeAssembler(const nb::object& host, const std::string& table_root, ObjectStore& store) {
-  const nb::object door = host.attr("door");
-  if (door.is_none()) return std::make_unique<LocalAssembler>(host, table_root);
-  return std::make_unique<RemoteAssembler>(host, door, store);
+constexpr const char* kCheckpoints = "_leman/checkpoints";
+
+const std::string& CheckpointRoot(const BackfillSpec& spec) {
+  return spec.checkpoint_root.empty() ? spec.table_root : spec.checkpoint_root;
+}
+
+// Of the table, with its checkpoints where they lie.
+std::unique_ptr<ObjectStore> OpenStores(const nb::object& host, const BackfillSpec& spec) {
+  auto table = OpenStore(host.attr("door"), spec.table_root);
+  if (spec.checkpoint_root.empty()) return table;
+  auto checkpoints = OpenStore(host.attr("checkpoint_door"), spec.checkpoint_root);
+  return std::make_unique<RoutedObjectStore>(kCheckpoints, std::move(checkpoints), std::move(table));
+}
+
+std::unique_ptr<Assembler> MakeAssembler(const nb::object& host, const BackfillSpec& spec, ObjectStore& store) {
+  const bool table_is_local = host.attr("door").is_none();
+  if (table_is_local && host.attr("checkpoint_door").is_none()) {
+    return std::make_unique<LocalAssembler>(host, spec.table_root, CheckpointRoot(spec));
+  }
+  std::unique_ptr<PartUploads> uploads;
+  if (table_is_local) {
+    uploads = std::make_unique<FileParts>(spec.table_root);
+  } else {
+    uploads = std::make_unique<RemoteUploads>(host.attr("part_uploads")());
+  }
+  return std::make_unique<RemoteAssembler>(host, std::move(uploads), store);
 }
 
 // Everything a job needs, wired once.
@@ -38,9 +62,9 @@ struct Wiring {
   Wiring(const BackfillSpec& spec, const nb::object& host, int control_fd, const nb::object& remote)
       : table(host.attr("table")),
         job_host(host),
-        store(OpenStore(host.attr("door"), spec.table_root)),
+        store(OpenStores(host, spec)),
         local_pool(control_fd),
-        assembler(MakeAssembler(host, spec.table_root, *store)) {
+        assembler(MakeAssembler(host, spec, *store)) {
     if (!remote.is_none()) remote_workers.emplace(nb::cast<nb::dict>(remote), clock);
   }
 

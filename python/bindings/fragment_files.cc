@@ -104,8 +104,8 @@ AssembledFragment Described(int64_t fragment_id, const std::string& file_name, c
 }
 
 /// A checkpoint on this machine; one that lies in a pages file has a region.
-CheckpointFile LocalCheckpoint(const std::string& table_root, const FragmentPart& part) {
-  CheckpointFile checkpoint{table_root + "/" + part.key, part.range.start, part.range.end};
+CheckpointFile LocalCheckpoint(const std::string& checkpoint_root, const FragmentPart& part) {
+  CheckpointFile checkpoint{checkpoint_root + "/" + part.key, part.range.start, part.range.end};
   const size_t name = checkpoint.path.rfind('/') + 1;
   if (const auto placed = ParseRegionFileName(checkpoint.path.substr(name))) {
     checkpoint.region = placed->region;
@@ -142,10 +142,10 @@ Result<int64_t> WriteTaken(const nb::object& host, const FragmentPart& part, int
 Result<int64_t> LocalAssembler::TakeRows(const FragmentPart& part, const std::string& to_key) {
   const auto rows = RowsOfFile(part.key);
   if (!rows) return MakeError(ErrorKind::kInternal, part.key, " is no checkpoint");
-  const std::string to = table_root_ + "/" + to_key;
+  const std::string to = checkpoint_root_ + "/" + to_key;
   FragmentPart source = part;
   source.range = *rows;
-  const CheckpointFile checkpoint = LocalCheckpoint(table_root_, source);
+  const CheckpointFile checkpoint = LocalCheckpoint(checkpoint_root_, source);
   if (!checkpoint.region) return WriteTaken(host_, part, rows->start, checkpoint.path, to, cancelled_);
   const bool whole = part.taken.size() == 1 && part.taken[0] == *rows;
   const std::string extracted = whole ? to : to + "-whole";
@@ -170,7 +170,7 @@ Result<int64_t> RemoteAssembler::TakeRows(const FragmentPart& part, const std::s
 Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                                    int64_t physical_rows, const std::string& file_name) {
   std::vector<CheckpointFile> checkpoints;
-  for (const FragmentPart& part : parts) checkpoints.push_back(LocalCheckpoint(table_root_, part));
+  for (const FragmentPart& part : parts) checkpoints.push_back(LocalCheckpoint(checkpoint_root_, part));
   AssembleOptions options;
   PythonReencoder reencoder(host_, options);
   options.threads = kThreadsPerFile;
@@ -200,7 +200,7 @@ Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const s
     bytes_in_hand_ += bytes;
   };
   const Result<AssembledFile> made =
-      AssembleFragmentObject(checkpoints, physical_rows, "data/" + file_name, store_, uploads_, reencoder, options);
+      AssembleFragmentObject(checkpoints, physical_rows, "data/" + file_name, store_, *uploads_, reencoder, options);
   bytes_in_hand_ -= in_hand;
   if (!made.ok()) return made.error();
   return Described(fragment_id, file_name, *made, reencoder);

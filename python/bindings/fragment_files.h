@@ -1,10 +1,11 @@
-// Assembler over files of the local file system.
+// Assemblers of data files: of the local file system alone, and with object stores.
 #pragma once
 
 #include <nanobind/nanobind.h>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "job/job_ports.h"
@@ -15,8 +16,8 @@ namespace leman::python {
 class LocalAssembler final : public Assembler {
  public:
   /// `host` re-encodes where pages cannot be taken as they are.
-  LocalAssembler(nanobind::object host, std::string table_root)
-      : host_(std::move(host)), table_root_(std::move(table_root)) {}
+  LocalAssembler(nanobind::object host, std::string table_root, std::string checkpoint_root)
+      : host_(std::move(host)), table_root_(std::move(table_root)), checkpoint_root_(std::move(checkpoint_root)) {}
 
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
@@ -28,16 +29,17 @@ class LocalAssembler final : public Assembler {
  private:
   nanobind::object host_;
   std::string table_root_;
+  std::string checkpoint_root_;
   std::atomic<int64_t> bytes_in_hand_ = 0;
   std::atomic<bool> cancelled_ = false;
 };
 
-/// Assembler over an object store.
+/// Assembler where the table or its checkpoints lie in an object store.
 class RemoteAssembler final : public Assembler {
  public:
-  /// `door` gives the uploads, `store` is over it and outlives this. Needs the GIL.
-  RemoteAssembler(nanobind::object host, const nanobind::object& door, ObjectStore& store)
-      : host_(std::move(host)), uploads_(door.attr("part_uploads")()), store_(store) {}
+  /// `uploads` make the data files; `store` has the checkpoints, too, and outlives this. Needs the GIL.
+  RemoteAssembler(nanobind::object host, std::unique_ptr<PartUploads> uploads, ObjectStore& store)
+      : host_(std::move(host)), uploads_(std::move(uploads)), store_(store) {}
 
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
@@ -47,7 +49,7 @@ class RemoteAssembler final : public Assembler {
 
  private:
   nanobind::object host_;
-  RemoteUploads uploads_;
+  std::unique_ptr<PartUploads> uploads_;
   ObjectStore& store_;
   std::atomic<int64_t> bytes_in_hand_ = 0;
   std::atomic<bool> cancelled_ = false;

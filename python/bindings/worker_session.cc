@@ -360,7 +360,8 @@ Result<std::unique_ptr<Udf>> MakeUdf(const std::shared_ptr<Shared>& shared, Owne
 }  // namespace
 
 Status PythonWorkerHost::SetUp(const SetupMessage& setup) {
-  table_root_ = setup.table_root;
+  checkpoint_root_ = setup.checkpoint_root;
+  elsewhere_ = setup.checkpoint_root != setup.table_root;
   const nb::gil_scoped_acquire gil;
   try {
     session_ = session_class_(nb::bytes(setup.host_payload.data(), setup.host_payload.size()));
@@ -385,11 +386,11 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     LimitCalls(*shared, clock_);
     ThreadTools tools;
     tools.calls = shared->calls();
-    tools.store = OpenStore(session_.attr("door"), table_root_);
+    tools.store = OpenStore(session_.attr("door"), checkpoint_root_);
     tools.output_type = CopyOf(*shared->output_type.get());
     tools.reader = std::make_unique<PythonReader>(session_);
-    // Values are written to their final place in files only.
-    const bool places = session_.attr("door").is_none();
+    // Values are written to their final place in files of the table's file system only.
+    const bool places = session_.attr("door").is_none() && !elsewhere_;
     tools.writer =
         nb::cast<bool>(session_.attr("fills_blobs")) ? MakeBlobWriter(shared, places) : MakeWriter(shared, places);
     tools.merger = std::make_unique<PythonMerger>(shared);
@@ -398,7 +399,7 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.read_columns = nb::cast<int64_t>(session_.attr("read_columns"));
     for (const nb::handle rider : session_.attr("riders")) {
       // One that cannot be made is computed by its own job, which says why.
-      Result<RiderTools> made = MakeRider(nb::borrow(rider), session_.attr("door").is_none());
+      Result<RiderTools> made = MakeRider(nb::borrow(rider), places);
       if (made.ok()) tools.riders.push_back(std::move(made).value());
     }
     return tools;

@@ -31,7 +31,8 @@ class PythonWorkerHost final : public WorkerHost {
 
   nanobind::object session_class_;
   nanobind::object session_;
-  std::string table_root_;
+  std::string checkpoint_root_;
+  bool elsewhere_ = false;  ///< Checkpoints do not lie in the table.
   SystemClock clock_;
   NativeStates native_;
 };

@@ -12,6 +12,7 @@ from . import argument_checks as check
 from . import executors, function_registry
 from .backfill_spec import BackfillSpec
 from .blob_column import check_blob_filter
+from .checkpoint_place import root_for_job
 from .column_groups import group_name, group_of, group_type, is_group
 from .column_metadata import ColumnFunction, read_column_function
 from .function_options import check_sizes
@@ -129,6 +130,7 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         where=where,
         done_version=_done_version(described, function),
         only_rows=only_rows,
+        checkpoint_root=root_for_job(table.connection, table.name, for_plan=for_plan),
         **plain,
         **sizes,
     )

@@ -102,6 +102,8 @@ class BackfillSpec:
         A worker that makes no progress for so long is replaced; ``None``: never.
     only_rows : dict of int to list of int, or None
         Fragment id → its physical rows, sorted: only these are computed, as far as they are null.
+    checkpoint_root : str or None
+        Where the table's checkpoints lie (``docs/formats/checkpoint_place.md``); None: in the table.
     riders : tuple of Rider
         Columns that are computed from the rows that this job reads.
     """
@@ -139,6 +141,7 @@ class BackfillSpec:
     timeout_s: float | None = None
     stall_timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None
+    checkpoint_root: str | None = None
     riders: tuple[Rider, ...] = ()
 
     @property

@@ -488,6 +488,7 @@ def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | N
     job that is cleaned starts again from its last commit.
     """
     from . import job_runner
+    from .checkpoint_place import existing_root
 
     connection = _connect(uri)
     names = [table] if table is not None else connection.table_names()
@@ -497,7 +498,9 @@ def clean(uri: str, table: str | None, dry_run: bool, jobs_older_than: float | N
     removed = {}
     for name in names:
         connection.open_table(name)
-        removed[name] = job_runner.clean(connection.table_uri(name), **arguments)
+        root = existing_root(connection, name)
+        elsewhere: dict[str, Any] = {} if root is None else {"checkpoint_root": root}
+        removed[name] = job_runner.clean(connection.table_uri(name), **elsewhere, **arguments)
     if _is_json():
         cli_output.print_json(removed)
     else:

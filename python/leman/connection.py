@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
+from . import checkpoint_place
 from .errors import TableNotFoundError
 from .secret_redaction import redacted_errors, remember_secrets
 from .table_files import local_path
@@ -30,6 +31,7 @@ def connect(
     storage_options: Mapping[str, str] | None = None,
     *,
     trust_stored_udfs: bool = False,
+    checkpoint_uri: str | os.PathLike[str] | None = None,
     **unknown: object,
 ) -> Connection:
     """Open a database; the folder need not exist yet.
@@ -42,13 +44,17 @@ def connect(
         Credentials and settings of the object store; never written to tables, records or logs.
     trust_stored_udfs : bool
         Run functions that are stored in the tables, whoever signed them. Only for databases that nobody else can write.
+    checkpoint_uri : str or path, optional
+        Where jobs keep their checkpoints: a folder that all their workers share, or an object store prefix, opened with
+        the same ``storage_options``. Every table gets a folder of its own there. By default what
+        ``LEMAN_CHECKPOINT_URI`` says, or else each table itself.
 
     Raises
     ------
     TypeError, ValueError
         Where an argument is unknown or wrong.
     """
-    check.reject_unknown("connect", unknown, ("uri", "storage_options", "trust_stored_udfs"))
+    check.reject_unknown("connect", unknown, ("uri", "storage_options", "trust_stored_udfs", "checkpoint_uri"))
     if not isinstance(uri, (str, os.PathLike)):
         raise TypeError(f"uri={uri!r}: expected a folder or an object store URI as a str, got {type(uri).__name__}")
     text = check.text("uri", os.fspath(uri))
@@ -63,7 +69,9 @@ def connect(
             f"uri={text!r} is a table; connect to the folder that it is in: leman.connect({str(folder.parent)!r})"
             f".open_table({folder.name[: -len(_SUFFIX)]!r})"
         )
-    return Connection(text, dict(storage_options or {}), trust_stored_udfs)
+    return Connection(
+        text, dict(storage_options or {}), trust_stored_udfs, checkpoint_place.given_place(checkpoint_uri)
+    )
 
 
 class Connection:
@@ -73,9 +81,17 @@ class Connection:
     ----------
     uri : str
         Its folder, absolute, or its object store prefix.
+    checkpoint_uri : str or None
+        Where jobs keep their checkpoints; None: each in its table.
     """
 
-    def __init__(self, uri: str, storage_options: dict[str, str], trust_stored_udfs: bool) -> None:
+    def __init__(
+        self,
+        uri: str,
+        storage_options: dict[str, str],
+        trust_stored_udfs: bool,
+        checkpoints: tuple[str, str] | None = None,
+    ) -> None:
         folder = local_path(uri)
         # Absolute, since workers and later calls may have another working directory.
         self.uri = uri.rstrip("/") if folder is None else str(Path(os.path.abspath(folder)))
@@ -83,6 +99,11 @@ class Connection:
         self._storage_options = storage_options
         remember_secrets(storage_options)
         self._trust_stored_udfs = trust_stored_udfs
+        self.checkpoint_uri: str | None = None if checkpoints is None else checkpoints[0]
+        #: What says so: an argument or a variable.
+        self.checkpoint_source = "" if checkpoints is None else checkpoints[1]
+        #: Folders of checkpoints that this connection has written to.
+        self.proven_places: set[str] = set()
         self._clusters: dict[str, RayCluster | KubeRayCluster] = {}
         self._manifests: dict[str, dict[str, Any]] = {}
 
@@ -242,11 +263,14 @@ class Connection:
             raise self._not_found(name)
         import lance
 
+        checkpoints = checkpoint_place.existing_root(self, name)
         lance.LanceDataset.drop(uri, storage_options=self._storage_options or None)
         if self._folder is not None and os.path.isdir(uri):
             import shutil
 
             shutil.rmtree(uri)
+        if checkpoints is not None:
+            checkpoint_place.remove_all(checkpoints, self._storage_options)
 
     @staticmethod
     def local_ray_context() -> RayCluster:

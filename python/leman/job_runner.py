@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .backfill_job import CancelToken
     from .backfill_spec import BackfillSpec, Rider
+    from .object_door import PartUploads
     from .progress import ProgressSink
 
 # Jobs of this process, from before they take their lease until after they gave it back.
@@ -52,6 +53,8 @@ class DriverHost:
         self._assembly_rate = 0.0
         self.table = table
         self.door = open_remote(spec.table_uri, spec.storage_options)
+        elsewhere = spec.checkpoint_root
+        self.checkpoint_door = None if elsewhere is None else open_remote(elsewhere, spec.storage_options)
         self.terminated = False
         self.interrupt: BaseException | None = None
         self.workers: executors.Workers | None = None
@@ -107,25 +110,34 @@ class DriverHost:
 
         return decide_lost_row(self._spec.udf.on_error, error_type, message, attempts)
 
+    def part_uploads(self) -> PartUploads:
+        """Return how data files of a table in an object store are made of checkpoints."""
+        assert self.door is not None
+        if self._spec.checkpoint_root is None:
+            return self.door.part_uploads()
+        return self.door.part_uploads_from(self.checkpoint_door)
+
+    def _files_of(self, root: str | None, path: str) -> str:
+        """Return where a file lies: where anything is in an object store, the engine names files by keys."""
+        if self.door is None and self.checkpoint_door is None:
+            return path
+        return f"{(root or self._spec.table_uri).rstrip('/')}/{path}"
+
     def reencode(self, paths: list[str], output_path: str, watch: Callable[[int], bool]) -> int:
-        """Write the values of several files into one; return the bytes written.
+        """Write the values of several checkpoints into one data file; return the bytes written.
 
-        On an object store, paths are keys. ``watch`` is told of bytes as they are written, and says whether to go on.
+        ``watch`` is told of bytes as they are written, and says whether to go on.
         """
-        from .lance_reencode import reencode, reencode_objects
+        from .lance_reencode import reencode
 
-        if self.door is not None:
-            return reencode_objects(paths, output_path, self._table.dataset, self._spec, watch)
-        return reencode(paths, output_path, self._table.dataset, self._spec.columns, watch)
+        sources = [self._files_of(self._spec.checkpoint_root, path) for path in paths]
+        return reencode(sources, self._files_of(None, output_path), self._table.dataset, self._spec, watch)
 
     def write_blob_places(self, positions: bytes, sizes: bytes, output_path: str) -> None:
         """Write the data file of a column of blobs that lie in file 1 beside it; see ``blob_data_file.py``."""
         from .blob_data_file import write_blob_places
 
-        root, options = None, None
-        if self.door is not None:
-            root, options = self._spec.table_uri.rstrip("/"), self._spec.storage_options or None
-        path = output_path if root is None else f"{root}/{output_path}"
+        path, options = self._files_of(None, output_path), self._spec.storage_options
         write_blob_places(positions, sizes, path, self._table.dataset, self._spec.column, options)
 
     def take_rows(
@@ -134,10 +146,8 @@ class DriverHost:
         """Write some rows of a checkpoint into a file of their own; see :func:`lance_reencode.take_rows`."""
         from .lance_reencode import take_rows
 
-        options = None
-        if self.door is not None:
-            root, options = self._spec.table_uri.rstrip("/"), self._spec.storage_options or None
-            source, target = f"{root}/{source}", f"{root}/{target}"
+        root, options = self._spec.checkpoint_root, self._spec.storage_options
+        source, target = self._files_of(root, source), self._files_of(root, target)
         version = self._table.dataset.data_storage_version
         return take_rows(source, rows, size_bytes, target, version, options, watch)
 
@@ -176,6 +186,7 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "jobs_running_here": sorted(_running),
         "table_name": spec.table_name,
         "table_root": spec.table_uri.rstrip("/") if root is None else str(root),
+        "checkpoint_root": spec.checkpoint_root or "",
         "column": spec.column,
         "udf_name": spec.udf.name,
         "udf_version": spec.udf_version,
@@ -360,6 +371,7 @@ def clean(
     storage_options: Mapping[str, str] | None = None,
     dry_run: bool = False,
     jobs_older_than_days: float | None = None,
+    checkpoint_root: str | None = None,
 ) -> dict[str, Any]:
     """Remove what dead jobs left: checkpoints, half-written files, data files that no version refers to.
 
@@ -373,6 +385,8 @@ def clean(
         Only say what would go.
     jobs_older_than_days : float, optional
         Remove the records of jobs that ended longer ago, too.
+    checkpoint_root : str, optional
+        Where checkpoints lie besides the table.
 
     Returns
     -------
@@ -382,4 +396,10 @@ def clean(
     """
     from .lance_cleanup import clean_table
 
-    return clean_table(table_uri, storage_options, dry_run, jobs_older_than_days=jobs_older_than_days)
+    return clean_table(
+        table_uri,
+        storage_options,
+        dry_run,
+        jobs_older_than_days=jobs_older_than_days,
+        checkpoint_root=checkpoint_root,
+    )

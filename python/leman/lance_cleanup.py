@@ -52,6 +52,9 @@ class _Listing:
     files: list[_File] = dataclasses.field(default_factory=list)
     emptied_folders: dict[Path, int] = dataclasses.field(default_factory=dict)
 
+    def entries(self) -> list[tuple[str, int, int]]:
+        return [(file.key, file.size_bytes, file.changed_micros) for file in self.files]
+
     def keys_before(self, micros: int) -> set[str]:
         return {file.key for file in self.files if file.changed_micros < micros}
 
@@ -62,6 +65,7 @@ def clean_table(
     dry_run: bool = False,
     *,
     jobs_older_than_days: float | None = None,
+    checkpoint_root: str | None = None,
     grace_s: float = GRACE_S,
     payload_grace_s: float = PAYLOAD_GRACE_S,
 ) -> dict[str, Any]:
@@ -77,6 +81,8 @@ def clean_table(
         Only say what would go.
     jobs_older_than_days : float, optional
         Remove the records of jobs that ended longer ago, too.
+    checkpoint_root : str, optional
+        Another folder of the table's checkpoints, to be looked through as the table itself.
     grace_s : float
         Data files of no version that are younger stay: a job on another machine may be about to commit them.
     payload_grace_s : float
@@ -93,32 +99,55 @@ def clean_table(
     OSError
         Where files could not be removed; the others were.
     """
-    from . import _engine
-
-    root = local_path(table_uri)
-    door = open_remote(table_uri, storage_options)
-    place = _Bucket(door) if door is not None else _Folder(root or Path())
-    inputs, listing = _gather(place, table_uri, storage_options or {}, grace_s, payload_grace_s)
+    table = _Site(table_uri, storage_options)
+    elsewhere = None if checkpoint_root is None else _Site(checkpoint_root, storage_options)
+    inputs, listing, listing_elsewhere = _gather(
+        table.place, elsewhere, table_uri, storage_options or {}, grace_s, payload_grace_s
+    )
     if jobs_older_than_days is not None:
         inputs["jobs_older_than_micros"] = _micros(jobs_older_than_days * 86400)
-    if dry_run:
-        plan = _engine.plan_cleanup(inputs)
-        return {
-            "files": len(plan["remove"]),
-            "bytes": sum(size for _, size, _ in plan["remove"]),
-            "kept": len(plan["keep"]),
-            "would_remove": [_described(item) for item in plan["remove"]],
-            "would_keep": [_described(item) for item in plan["keep"]],
-        }
-    done = _engine.clean_table(str(root or ""), inputs, door)
-    if not any(job["alive"] for job in inputs["jobs"]):
-        _remove_empty(listing.emptied_folders, inputs["now_micros"] - inputs["grace_micros"])
-    if done["failed"]:
-        raise OSError(
-            f"table {table_uri!r}: {done['files']} leftover file(s) were removed, and {done['failed']} could not be: "
-            f"{done['error']}"
-        )
-    return {"files": done["files"], "bytes": done["bytes"], "kept": len(done["keep"])}
+    cleaned = table.clean(inputs, listing, dry_run)
+    if elsewhere is not None:
+        # What else lies there is none of the table's; its leases were dealt with.
+        files = [entry for entry in listing_elsewhere.entries() if entry[0].startswith("_leman/checkpoints/")]
+        more = elsewhere.clean({**inputs, "files": files, "leases": []}, listing_elsewhere, dry_run)
+        for items in (more.get("would_remove", ()), more.get("would_keep", ())):
+            for item in items:
+                item["file"] = f"{checkpoint_root}/{item['file']}"
+        cleaned = {key: cleaned[key] + more[key] for key in cleaned}
+    return cleaned
+
+
+class _Site:
+    """A folder or prefix with files of a table."""
+
+    def __init__(self, uri: str, storage_options: Mapping[str, str] | None) -> None:
+        self._uri = uri
+        self._root = local_path(uri)
+        self._door = open_remote(uri, storage_options)
+        self.place: _Place = _Bucket(self._door) if self._door is not None else _Folder(self._root or Path())
+
+    def clean(self, inputs: dict[str, Any], listing: _Listing, dry_run: bool) -> dict[str, Any]:
+        from . import _engine
+
+        if dry_run:
+            plan = _engine.plan_cleanup(inputs)
+            return {
+                "files": len(plan["remove"]),
+                "bytes": sum(size for _, size, _ in plan["remove"]),
+                "kept": len(plan["keep"]),
+                "would_remove": [_described(item) for item in plan["remove"]],
+                "would_keep": [_described(item) for item in plan["keep"]],
+            }
+        done = _engine.clean_table(str(self._root or ""), inputs, self._door)
+        if not any(job["alive"] for job in inputs["jobs"]):
+            _remove_empty(listing.emptied_folders, inputs["now_micros"] - inputs["grace_micros"])
+        if done["failed"]:
+            raise OSError(
+                f"{self._uri!r}: {done['files']} leftover file(s) were removed, and {done['failed']} could not be: "
+                f"{done['error']}"
+            )
+        return {"files": done["files"], "bytes": done["bytes"], "kept": len(done["keep"])}
 
 
 def _described(item: tuple[str, int, str]) -> dict[str, Any]:
@@ -130,10 +159,16 @@ def _micros(seconds: float) -> int:
 
 
 def _gather(
-    place: _Place, table_uri: str, storage_options: Mapping[str, str], grace_s: float, payload_grace_s: float
-) -> tuple[dict[str, Any], _Listing]:
+    place: _Place,
+    elsewhere: _Site | None,
+    table_uri: str,
+    storage_options: Mapping[str, str],
+    grace_s: float,
+    payload_grace_s: float,
+) -> tuple[dict[str, Any], _Listing, _Listing]:
     # The order matters: a file that is committed meanwhile is not listed, or its job is seen, or it is referred to.
     listing = place.list_files()
+    listing_elsewhere = _Listing() if elsewhere is None else elsewhere.place.list_files()
     now_micros = _micros(time.time())
     old = listing.keys_before(now_micros - _micros(GRACE_S))
     files = TableFiles(table_uri, storage_options)
@@ -151,7 +186,7 @@ def _gather(
         }
         inputs = {
             "now_micros": now_micros,
-            "files": [(file.key, file.size_bytes, file.changed_micros) for file in listing.files],
+            "files": listing.entries(),
             "referred_data": {name for branch in branches for name in _referred_data(branch)},
             "referred_payloads": _referred_payloads(branches, old_payloads),
             "jobs": jobs,
@@ -162,7 +197,7 @@ def _gather(
         }
     except Exception as error:
         raise translate(error, f"table {table_uri!r}: find what its versions refer to; nothing was removed") from error
-    return inputs, listing
+    return inputs, listing, listing_elsewhere
 
 
 class _Place(Protocol):

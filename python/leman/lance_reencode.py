@@ -9,6 +9,7 @@ from .blob_column import fills_blobs
 from .blob_data_file import Watch, go_on, write_blob_data_file
 from .lance_errors import translate
 from .lance_worker import data_cache_bytes, file_schema
+from .table_files import local_path
 
 if TYPE_CHECKING:
     import lance
@@ -21,72 +22,19 @@ _READAHEAD_BATCHES = 2
 _BATCH_BYTES = 16 << 20
 
 
-def reencode(
-    paths: list[str], output_path: str, dataset: lance.LanceDataset, columns: tuple[str, ...], watch: Watch
-) -> int:
-    """Write the values of ``paths``, in that order, into one file.
+def reencode(sources: list[str], output: str, dataset: lance.LanceDataset, spec: BackfillSpec, watch: Watch) -> int:
+    """Write the values of ``sources``, in that order, into one file.
 
     Parameters
     ----------
-    paths : list of str
-        Checkpoints.
-    output_path : str
+    sources : list of str
+        Paths or addresses of checkpoints.
+    output : str
         The file to make; it appears complete or not at all.
     dataset : lance.LanceDataset
         For the columns' schema and the file version.
-    columns : tuple of str
-        The columns of each file.
-    watch : callable
-        Told of bytes as they are written; False: stop.
-
-    Returns
-    -------
-    int
-        The bytes written.
-    """
-    from lance.file import LanceFileReader, LanceFileWriter
-
-    if fills_blobs(dataset, columns):
-        return write_blob_data_file(paths, *os.path.split(output_path), dataset, columns[0], watch)
-    temporary = f"{output_path}.tmp"
-    try:
-        schema = file_schema(dataset, columns)
-        writer = LanceFileWriter(
-            temporary,
-            schema,
-            version=dataset.data_storage_version,
-            data_cache_bytes=data_cache_bytes(schema, dataset.data_storage_version),
-        )
-        with writer:
-            for path in paths:
-                reader = LanceFileReader(path)
-                for batch in reader.read_all(batch_size=_BATCH_ROWS, batch_readahead=_READAHEAD_BATCHES).to_batches():
-                    writer.write_batch(batch)
-                    go_on(watch, batch.nbytes)
-        size_bytes = int(writer.size_bytes or os.path.getsize(temporary))
-        os.replace(temporary, output_path)
-        return size_bytes
-    except Exception as error:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise translate(error, f"make data file {output_path}") from error
-
-
-def reencode_objects(
-    keys: list[str], output_key: str, dataset: lance.LanceDataset, spec: BackfillSpec, watch: Watch
-) -> int:
-    """Do the same in the object store of a table.
-
-    Parameters
-    ----------
-    keys : list of str
-        Checkpoints, relative to the table.
-    output_key : str
-        The object to make; it appears complete or not at all.
-    dataset : lance.LanceDataset
-        For the column's schema and the file version.
     spec : BackfillSpec
-        For where the table lies.
+        For the columns of each file, and the options of the storage.
     watch : callable
         Told of bytes as they are written; False: stop.
 
@@ -97,30 +45,35 @@ def reencode_objects(
     """
     from lance.file import LanceFileReader, LanceFileWriter
 
-    root, options = spec.table_uri.rstrip("/"), spec.storage_options or None
+    options = spec.storage_options or None
     if fills_blobs(dataset, spec.columns):
-        folder, name = os.path.split(f"{root}/{output_key}")
-        sources = [f"{root}/{key}" for key in keys]
-        return write_blob_data_file(sources, folder, name, dataset, spec.columns[0], watch, options)
-    schema = file_schema(dataset, spec.columns)
+        return write_blob_data_file(sources, *os.path.split(output), dataset, spec.columns[0], watch, options)
+    # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.
+    is_local = local_path(output) is not None
+    written = f"{output}.tmp" if is_local else output
     try:
-        # An object appears when its writer is closed; one that is dropped leaves nothing that a reader sees.
+        schema = file_schema(dataset, spec.columns)
         writer = LanceFileWriter(
-            f"{root}/{output_key}",
+            written,
             schema,
             version=dataset.data_storage_version,
             data_cache_bytes=data_cache_bytes(schema, dataset.data_storage_version),
-            storage_options=options,
+            storage_options=None if is_local else options,
         )
-        for key in keys:
-            reader = LanceFileReader(f"{root}/{key}", storage_options=options)
+        for source in sources:
+            reader = LanceFileReader(source, storage_options=None if local_path(source) is not None else options)
             for batch in reader.read_all(batch_size=_BATCH_ROWS, batch_readahead=_READAHEAD_BATCHES).to_batches():
                 writer.write_batch(batch)
                 go_on(watch, batch.nbytes)
         writer.close()
-        return int(writer.size_bytes or 0)
+        size_bytes = int(writer.size_bytes or (os.path.getsize(written) if is_local else 0))
+        if is_local:
+            os.replace(written, output)
+        return size_bytes
     except Exception as error:
-        raise translate(error, f"make data file {output_key}") from error
+        if is_local and os.path.exists(written):
+            os.unlink(written)
+        raise translate(error, f"make data file {output}") from error
 
 
 def take_rows(
@@ -129,7 +82,7 @@ def take_rows(
     size_bytes: int,
     target: str,
     version: str,
-    options: dict[str, str] | None,
+    storage_options: dict[str, str],
     watch: Watch,
 ) -> int:
     """Write some rows of a checkpoint into a checkpoint of their own.
@@ -144,7 +97,7 @@ def take_rows(
         Of ``source``.
     version : str
         The table's file version.
-    options : dict, optional
+    storage_options : dict
         Of the storage.
     watch : callable
         Told of bytes as they are written; False: stop.
@@ -156,6 +109,7 @@ def take_rows(
     """
     from lance.file import LanceFileReader, LanceFileWriter
 
+    options = storage_options if storage_options and local_path(source) is None else None
     try:
         reader = LanceFileReader(source, storage_options=options)
         schema: pa.Schema = reader.metadata().schema

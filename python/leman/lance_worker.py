@@ -73,7 +73,8 @@ def make_payload(
             "inputs": spec.input_columns,
             "output_field": pa.field(spec.column, blob_outputs.RESULT_TYPE if blobs else spec.output_type),
             "blobs": blobs,
-            "output_schema": file_schema(dataset, spec.columns),
+            "output_schema": file_schema(dataset, spec.columns, spec.checkpoint_root is not None),
+            "checkpoint_root": spec.checkpoint_root or spec.table_uri,
             "storage_version": dataset.data_storage_version,
             "memory_bytes": spec.memory_bytes,
             "process": process,
@@ -98,10 +99,13 @@ def _rider_payload(rider: Rider, dataset: lance.LanceDataset) -> dict[str, Any]:
     }
 
 
-def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...]) -> pa.Schema:
-    """Return the schema of a checkpoint of columns: their own encoding metadata stays, Leman's keys do not."""
+def file_schema(dataset: lance.LanceDataset, columns: tuple[str, ...], elsewhere: bool = False) -> pa.Schema:
+    """Return the schema of a checkpoint of columns: their own encoding metadata stays, Leman's keys do not.
+
+    ``elsewhere``: it does not lie in the table, and so not in a file that Leman lays out itself.
+    """
     if fills_blobs(dataset, columns):
-        by_lance = local_path(dataset.uri) is None
+        by_lance = elsewhere or local_path(dataset.uri) is None
         field = dataset.schema.field(columns[0])
         return pa.schema([blob_outputs.value_field(field, dataset.data_storage_version, by_lance=by_lance)])
     fields = []
@@ -149,7 +153,7 @@ class WorkerSession:
         self._job = job
         self._dataset = lance.dataset(job["table_uri"], version=job["version"], storage_options=job["storage_options"])
         self._fragments: dict[int, lance.LanceFragment] = {}
-        self.door = open_remote(job["table_uri"], job["storage_options"])
+        self.door = open_remote(job["checkpoint_root"], job["storage_options"])
         self._load_function()
         self._take_riders()
         self.input_schema = self._input_schema()

@@ -30,6 +30,8 @@ _STORES = {
     "abfs": "AzureStore",
     "abfss": "AzureStore",
 }
+#: Of object stores that tables and checkpoints may lie in.
+SCHEMES = tuple(_STORES)
 _VARIABLES = {"S3Store": "AWS", "GCSStore": "GOOGLE", "AzureStore": "AZURE"}
 _CLIENT_KEY = re.compile("^(aws|azure|google)_")
 
@@ -87,6 +89,10 @@ class ObjectDoor:
 
     def __repr__(self) -> str:
         return f"ObjectDoor({self.uri!r})"
+
+    def name_of(self, key: str) -> str:
+        """Return an object's key in the bucket."""
+        return f"{self.prefix}/{key}" if self.prefix else key
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes."""
@@ -155,6 +161,14 @@ class ObjectDoor:
         found = self._call(f"list {folder}", lambda: obstore.list_with_delimiter(self._store, folder + "/"))
         return [prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"]]
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all objects."""
+        import obstore
+
+        return self._call(
+            "list objects", lambda: [meta["path"] for batch in obstore.list(self._store) for meta in batch]
+        )
+
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the store."""
         import obstore
@@ -185,17 +199,21 @@ class ObjectDoor:
         """Return the way to make an object of parts: with ranges copied inside the store where it can."""
         with self._lock:
             if self._uploads is None:
-                self._uploads = self._make_uploads()
+                self._uploads = self._make_uploads(self)
             return self._uploads
 
-    def _make_uploads(self) -> PartUploads:
+    def part_uploads_from(self, source: ObjectDoor | None) -> PartUploads:
+        """Return the same, with ranges of the objects of ``source``, opened with the same options; None: of files."""
+        return self._make_uploads(source)
+
+    def _make_uploads(self, source: ObjectDoor | None) -> PartUploads:
         if _STORES[self.scheme] == "S3Store":
             try:
                 import botocore.session  # noqa: F401
             except ImportError:
                 pass
             else:
-                return S3PartUploads(self, self._options)
+                return S3PartUploads(self, self._options, source)
         return StreamedUploads(self, self._store)
 
     def _call(self, what: str, request: Callable[[], T]) -> T:
@@ -301,17 +319,18 @@ class StreamedUploads(PartUploads):
 
 
 class S3PartUploads(PartUploads):
-    """Multipart uploads of S3, whose parts may be ranges of other objects."""
+    """Multipart uploads of S3, whose parts may be ranges of other objects: of ``source``, in any bucket of S3."""
 
-    copies_ranges = True
     any_order = True
 
-    def __init__(self, door: ObjectDoor, options: Mapping[str, str]) -> None:
+    def __init__(self, door: ObjectDoor, options: Mapping[str, str], source: ObjectDoor | None) -> None:
         self._door = door
+        self._source = source if source is not None and _STORES[source.scheme] == "S3Store" else None
+        self.copies_ranges = self._source is not None
         self._client = _s3_client(options)
 
     def _name(self, key: str) -> str:
-        return f"{self._door.prefix}/{key}" if self._door.prefix else key
+        return self._door.name_of(key)
 
     def _target(self, key: str, upload_id: str) -> dict[str, str]:
         return {"Bucket": self._door.bucket, "Key": self._name(key), "UploadId": upload_id}
@@ -330,14 +349,21 @@ class S3PartUploads(PartUploads):
         self, key: str, upload_id: str, number: int, source: str, etag: str, offset: int, size_bytes: int
     ) -> str:
         """Copy a part."""
+        assert self._source is not None
         part = {
             **self._target(key, upload_id),
             "PartNumber": number,
-            "CopySource": {"Bucket": self._door.bucket, "Key": self._name(source)},
+            "CopySource": {"Bucket": self._source.bucket, "Key": self._source.name_of(source)},
             "CopySourceRange": f"bytes={offset}-{offset + size_bytes - 1}",
             **({"CopySourceIfMatch": etag} if etag else {}),
         }
-        copied = self._door._call(f"copy {source}", lambda: self._client.upload_part_copy(**part))
+        try:
+            copied = self._door._call(f"copy {source}", lambda: self._client.upload_part_copy(**part))
+        except HostError as error:
+            # What may be read and what may be written need not be what may be copied.
+            if self._source is not self._door and error.leman_kind in ("invalid argument", "not found"):
+                raise HostError("unsupported", str(error)) from None
+            raise
         return str(copied["CopyPartResult"]["ETag"])
 
     def complete(self, key: str, upload_id: str, tags: list[str]) -> None:

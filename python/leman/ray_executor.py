@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import argument_checks as check
 from . import executors
+from .checkpoint_place import shown_to_workers
 from .executors import Workers
 from .ray_standby import StandbyWorkers
 from .table_files import local_path
@@ -273,11 +274,11 @@ class RayCluster:
         self.connect()
         bind, advertised, only_node = self._endpoint()
         token = secrets.token_bytes(32)
-        order = {
+        order: dict[str, Any] = {
             "host": advertised,
             "token": token,
             "timeout_s": _CONNECT_TIMEOUT_S,
-            "marker": _marker(spec),
+            "markers": _markers(spec),
             "job_id": spec.job_id,
         }
         needs = WorkerNeeds.of(spec)
@@ -297,7 +298,10 @@ class RayCluster:
             "launcher": launcher,
         }
         try:
-            yield Workers(-1, remote, lambda payload: seal(token, payload), launcher.take_message)
+            with shown_to_workers(spec.checkpoint_root, spec.job_id) as checkpoints:
+                if checkpoints is not None:
+                    order["markers"].append(checkpoints)
+                yield Workers(-1, remote, lambda payload: seal(token, payload), launcher.take_message)
         finally:
             launcher.close()
 
@@ -348,12 +352,12 @@ def _address_towards(address: str) -> str:
         return socket.gethostbyname(socket.gethostname())
 
 
-def _marker(spec: BackfillSpec) -> str | None:
+def _markers(spec: BackfillSpec) -> list[str]:
     """Return the lease of the job's column, which the driver holds by then (``docs/formats/lease.md``)."""
     folder = local_path(spec.table_uri)
     if folder is None:
-        return None
-    return f"{folder}/_leman/leases/{hashlib.sha256(spec.column.encode()).hexdigest()[:16]}.json"
+        return []
+    return [f"{folder}/_leman/leases/{hashlib.sha256(spec.column.encode()).hexdigest()[:16]}.json"]
 
 
 def _first_line(error: BaseException) -> str:

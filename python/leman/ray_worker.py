@@ -66,8 +66,8 @@ class RayWorker:
         Parameters
         ----------
         order : dict
-            ``host``, ``port``, ``token`` and ``worker`` of the coordinator, ``timeout_s`` to reach it, ``marker``: a
-            file that the driver wrote beside the table, and ``job_id``, which stands in it.
+            ``host``, ``port``, ``token`` and ``worker`` of the coordinator, ``timeout_s`` to reach it, ``markers``:
+            files that the driver wrote beside the table and where checkpoints lie, and ``job_id``, which is in them.
 
         Raises
         ------
@@ -78,7 +78,8 @@ class RayWorker:
 
         _take_normal_priority()
         address = ray.util.get_node_ip_address()
-        check_storage(order["marker"], order["job_id"], address)
+        for marker in order["markers"]:
+            check_storage(marker, order["job_id"], address)
         try:
             from . import _engine
             from .lance_worker import WorkerSession
@@ -94,7 +95,7 @@ class RayWorker:
         )
 
 
-def check_storage(marker: str | None, job_id: str, node: str) -> None:
+def check_storage(marker: str, job_id: str, node: str) -> None:
     """Check that this process sees the same files as the driver.
 
     Raises
@@ -102,8 +103,6 @@ def check_storage(marker: str | None, job_id: str, node: str) -> None:
     ClusterSetupError
         Where it does not.
     """
-    if marker is None:
-        return
     deadline_s = time.monotonic() + _SHARED_WAIT_S
     while True:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(marker, "rb") as file:
@@ -112,10 +111,13 @@ def check_storage(marker: str | None, job_id: str, node: str) -> None:
         if time.monotonic() > deadline_s:
             break
         time.sleep(0.1)
-    table = marker.split("/_leman/")[0]
+    folder = marker.split("/_leman/")[0]
+    what, whole = (
+        ("checkpoints' folder", "checkpoints have") if "/_leman/checkpoints/" in marker else ("table", "table has")
+    )
     raise ClusterSetupError(
-        f"node {node} does not see the table {table}: what the driver wrote there is missing or not what it wrote. "
-        "On a cluster of several machines the table has to be on storage that all of them share, at the same path "
+        f"node {node} does not see the {what} {folder}: what the driver wrote there is missing or not what it wrote. "
+        f"On a cluster of several machines the {whole} to be on storage that all of them share, at the same path "
         "(NFS, Filestore, …)"
     )
 

@@ -36,8 +36,8 @@ class TableFiles:
     """
 
     def __init__(self, table_uri: str, storage_options: Mapping[str, str]) -> None:
-        self._uri = table_uri.rstrip("/") + "/_leman"
-        self._folder = local_path(self._uri)
+        self.uri = table_uri.rstrip("/") + "/_leman"
+        self._folder = local_path(self.uri)
         self._options = dict(storage_options)
         self._open_door: ObjectDoor | None = None
 
@@ -61,19 +61,32 @@ class TableFiles:
             self._door().put(path, content)
             return
         target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
+        temporary = _written_beside(target, content)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp makes files that only their owner can read; the table's own files follow the umask.
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
             raise
+
+    def write_if_absent(self, path: str, content: bytes) -> bool:
+        """Put a file in place as a whole unless there is one; return whether it was put."""
+        if self._folder is None:
+            try:
+                self._door().put_if_absent(path, content)
+            except HostError as error:
+                if error.leman_kind != "already exists":
+                    raise
+                return self.read(path) == content
+            return True
+        target = self._folder / path
+        temporary = _written_beside(target, content)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        return True
 
     def remove(self, path: str) -> None:
         """Remove a file; that it is gone already is no error."""
@@ -109,8 +122,25 @@ class TableFiles:
         if self._open_door is None:
             from .object_door import open_door
 
-            self._open_door = open_door(self._uri, self._options)
+            self._open_door = open_door(self.uri, self._options)
         return self._open_door
+
+
+def _written_beside(target: Path, content: bytes) -> str:
+    """Write a file under a temporary name in the folder of ``target``; return its path."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner can read; the table's own files follow the umask.
+        os.chmod(temporary, 0o666 & ~_umask())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
 
 
 def _umask() -> int:

@@ -43,8 +43,13 @@ class Upload {
 
   Status Run(int64_t size_bytes) {
     LEMAN_ASSIGN_OR_RETURN(id_, uploads_.Create(output_key_));
-    Status made = ForEachPiece(parts_.size(), uploads_.any_order() ? options_.threads : 1,
-                               [this]() -> PieceWorker { return [this](size_t part) { return Make(part); }; });
+    std::vector<int64_t> sizes;
+    for (const ObjectPart& part : parts_) sizes.push_back(part.size_bytes);
+    Status made = uploads_.Expect(output_key_, id_, sizes);
+    if (made.ok()) {
+      made = ForEachPiece(parts_.size(), uploads_.any_order() ? options_.threads : 1,
+                          [this]() -> PieceWorker { return [this](size_t part) { return Make(part); }; });
+    }
     if (made.ok()) made = Complete(size_bytes);
     if (!made.ok()) (void)uploads_.Abort(output_key_, id_);
     return made;
@@ -96,16 +101,13 @@ class Upload {
   std::mutex progress_mutex_;
 };
 
-}  // namespace
-
-Result<ObjectAssembly> AssembleToObject(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
-                                        const std::string& output_key, ObjectStore& store, PartUploads& uploads,
-                                        const ObjectAssemblyOptions& options) {
+Result<ObjectAssembly> Assemble(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
+                                const std::string& output_key, ObjectStore& store, PartUploads& uploads,
+                                bool copy_ranges, const ObjectAssemblyOptions& options) {
   std::vector<int64_t> sizes;
   sizes.reserve(checkpoints.size());
   for (const CheckpointObject& checkpoint : checkpoints) sizes.push_back(checkpoint.info.size_bytes);
-  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectPart> parts,
-                         PlanParts(plan, sizes, uploads.copies_ranges(), options.limits));
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectPart> parts, PlanParts(plan, sizes, copy_ranges, options.limits));
   ObjectAssembly assembly;
   for (const ObjectPart& part : parts) {
     (part.copied ? assembly.copied_inside_bytes : assembly.uploaded_bytes) += part.size_bytes;
@@ -119,6 +121,17 @@ Result<ObjectAssembly> AssembleToObject(const AssemblyPlan& plan, const std::vec
   }
   LEMAN_RETURN_IF_ERROR(upload.Run(plan.size_bytes));
   return assembly;
+}
+
+}  // namespace
+
+Result<ObjectAssembly> AssembleToObject(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
+                                        const std::string& output_key, ObjectStore& store, PartUploads& uploads,
+                                        const ObjectAssemblyOptions& options) {
+  const bool copy_ranges = uploads.copies_ranges();
+  Result<ObjectAssembly> made = Assemble(plan, checkpoints, output_key, store, uploads, copy_ranges, options);
+  if (made.ok() || !copy_ranges || made.error().kind != ErrorKind::kUnsupported) return made;
+  return Assemble(plan, checkpoints, output_key, store, uploads, false, options);
 }
 
 }  // namespace leman

@@ -214,6 +214,14 @@ Status LocalObjectStore::Delete(const std::string& key) {
   return Ok();
 }
 
+Result<ObjectInfo> LocalObjectStore::Head(const std::string& key) {
+  LEMAN_RETURN_IF_ERROR(ValidateKey(key));
+  const std::string path = PathOf(key);
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return PosixError("look for", path, errno);
+  return ObjectInfo{info.st_size, ""};
+}
+
 Result<bool> LocalObjectStore::Exists(const std::string& key) {
   LEMAN_RETURN_IF_ERROR(ValidateKey(key));
   if (::access(PathOf(key).c_str(), F_OK) == 0) return true;

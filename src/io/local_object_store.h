@@ -18,6 +18,7 @@ class LocalObjectStore final : public ObjectStore {
   Result<std::optional<uint32_t>> Checksum(const std::string& key, int64_t size_bytes) override;
   Status Put(const std::string& key, std::string_view bytes) override;
   Status PutIfAbsent(const std::string& key, std::string_view bytes) override;
+  Result<ObjectInfo> Head(const std::string& key) override;
   Result<std::vector<ObjectMeta>> List(const std::string& folder) override;
   Status Copy(const std::string& from, const std::string& to) override;
   Status Rename(const std::string& from, const std::string& to) override;

@@ -21,10 +21,18 @@ class PartUploads {
   [[nodiscard]] virtual bool any_order() const = 0;
   /// Begins an object; returns the upload's id.
   virtual Result<std::string> Create(const std::string& key) = 0;
+  /// May be told once, before any part: the sizes of all parts, in order.
+  virtual Status Expect(const std::string& key, const std::string& upload, const std::vector<int64_t>& sizes) {
+    (void)key;
+    (void)upload;
+    (void)sizes;
+    return Ok();
+  }
   /// Part numbers begin at 1; returns the part's tag.
   virtual Result<std::string> Upload(const std::string& key, const std::string& upload, int64_t number,
                                      std::string_view bytes) = 0;
-  /// Part `number` is a range of the object `from`; kConflict if that no longer has `etag`.
+  /// Part `number` is a range of the object `from`; kConflict if that no longer has `etag`, kUnsupported where the
+  /// store does not copy from there after all.
   virtual Result<std::string> CopyRange(const std::string& key, const std::string& upload, int64_t number,
                                         const std::string& from, const std::string& etag, int64_t offset,
                                         int64_t size_bytes) = 0;

@@ -68,6 +68,7 @@ void JobLoop::Welcome(WorkerId id, int fd, int64_t pid) {
   setup.worker = id;
   setup.name = progress_.writers + "x" + std::to_string(id);
   setup.table_root = spec_.table_root;
+  setup.checkpoint_root = spec_.checkpoint_root.empty() ? spec_.table_root : spec_.checkpoint_root;
   setup.checkpoint_folder = checkpoints_.folder();
   setup.threads = spec_.intra_applier_concurrency;
   setup.input_columns = spec_.input_columns;

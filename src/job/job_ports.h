@@ -72,7 +72,7 @@ class JobHost {
 struct JobPorts {
   TableSnapshot& snapshot;  ///< Of the version that the job starts on.
   TableTransaction& transaction;
-  ObjectStore& store;  ///< Rooted at the table.
+  ObjectStore& store;  ///< Rooted at the table; its checkpoints may lie elsewhere.
   WorkerPool& pool;
   Assembler& assembler;
   JobHost& host;

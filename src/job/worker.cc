@@ -182,7 +182,7 @@ std::vector<std::unique_ptr<Rider>> MakeRiders(const std::string& thread, const 
     const std::string name = thread + "r" + std::to_string(riders.size());
     riders.push_back(std::make_unique<Rider>(RiderPorts{*own.udf, *own.writer, clock, *own.output_type.get()},
                                              own.columns, CheckpointStore(*tools.store, own.checkpoint_folder),
-                                             own.fragment_keys, name, setup.table_root));
+                                             own.fragment_keys, name, setup.checkpoint_root));
   }
   return riders;
 }
@@ -196,7 +196,7 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
   const std::string name = setup.name + "-" + std::to_string(thread);
   Applier applier({*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock,
                    *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns, memory},
-                  CutOf(setup), setup.input_columns, name, setup.table_root);
+                  CutOf(setup), setup.input_columns, name, setup.checkpoint_root);
   while (auto assigned = inbox.Pop()) {
     TaskOrder order{assigned->task,
                     assigned->fragment_keys,
@@ -324,7 +324,9 @@ CutOptions CutOf(const SetupMessage& setup) {
   // An object store copies no smaller part inside; a little more, since what is written may be smaller than the values.
   constexpr int64_t kPartBytes = 6 << 20;
   static_assert(kPartBytes > PartLimits{}.min_part_bytes);
-  if (setup.table_root.find("://") != std::string::npos) cut.min_part_bytes = kPartBytes;
+  const bool from_store_to_store =
+      setup.table_root.find("://") != std::string::npos && setup.checkpoint_root.find("://") != std::string::npos;
+  if (from_store_to_store) cut.min_part_bytes = kPartBytes;
   return cut;
 }
 

@@ -37,7 +37,7 @@ struct ThreadTools {
   std::unique_ptr<Udf> udf;
   std::unique_ptr<ArrayMerger> merger;
   std::unique_ptr<ColumnWriter> writer;
-  std::unique_ptr<ObjectStore> store;  ///< Rooted at the table; checkpoints are published in it.
+  std::unique_ptr<ObjectStore> store;  ///< Rooted where checkpoints lie, which are published in it.
   OwnedSchema output_type;
   std::shared_ptr<WatchedCalls> calls;  ///< Null: calls have no time limit.
   std::vector<RiderTools> riders;

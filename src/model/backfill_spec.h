@@ -13,8 +13,10 @@ namespace leman {
 struct BackfillSpec {
   std::string job_id;
   std::string table_name;
-  std::string table_root;            ///< Where the table lies, e.g. "/data/db/photos.lance".
-  std::string column;                ///< One name for what is filled: of several columns, all their names.
+  std::string table_root;  ///< Where the table lies, e.g. "/data/db/photos.lance".
+  std::string checkpoint_root =
+      {};              ///< Where its checkpoints lie (docs/formats/checkpoint_place.md); empty: in the table.
+  std::string column;  ///< One name for what is filled: of several columns, all their names.
   std::vector<std::string> columns;  ///< Where one function fills several columns together: their names.
   std::string udf_name;
   std::string udf_version;

@@ -176,7 +176,7 @@ void SimWorker::RunTasks(int64_t thread) {
   WriterPort writer(*this);
   const OwnedSchema type = leman::testing::MakeSchema("l", "y");
   Applier applier({view, udf, merger, writer, checkpoints, clock, *type.get()}, CutOf(*setup_), setup_->input_columns,
-                  setup_->name + "-" + std::to_string(thread), setup_->table_root);
+                  setup_->name + "-" + std::to_string(thread), setup_->checkpoint_root);
   while (!dead && !closed_) {
     if (waiting_.empty()) {
       Idle();

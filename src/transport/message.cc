@@ -107,6 +107,7 @@ void Encode(Encoder& out, const SetupMessage& m) {
   out.Int(m.worker);
   out.Text(m.name);
   out.Text(m.table_root);
+  out.Text(m.checkpoint_root);
   out.Text(m.checkpoint_folder);
   out.Int(m.threads);
   out.Int(m.input_columns);
@@ -128,6 +129,7 @@ void Decode(Decoder& in, SetupMessage& m) {
   m.worker = in.Int();
   m.name = in.Text();
   m.table_root = in.Text();
+  m.checkpoint_root = in.Text();
   m.checkpoint_folder = in.Text();
   m.threads = in.Int();
   m.input_columns = in.Int();

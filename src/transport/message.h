@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 5;
+constexpr int64_t kProtocolVersion = 6;
 
 // Coordinator to worker.
 
@@ -24,6 +24,7 @@ struct SetupMessage {
   int64_t worker = 0;
   std::string name;  ///< Unique among all workers that ever wrote checkpoints of this computation.
   std::string table_root;
+  std::string checkpoint_root;  ///< The table's, unless its checkpoints lie elsewhere.
   std::string checkpoint_folder;
   int64_t threads = 1;
   int64_t input_columns = 0;

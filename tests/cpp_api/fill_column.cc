@@ -1,6 +1,6 @@
 // fill_column URI TABLE COLUMN [EXECUTOR]: one backfill, whatever the column's function is. Storage options are in
-// STORAGE_OPTIONS, as name=value;name=value. With BLOCK_SIGNALS the program takes no signal, as servers do that take
-// them in one thread.
+// STORAGE_OPTIONS, as name=value;name=value; checkpoints lie in CHECKPOINT_URI, where that is given. With BLOCK_SIGNALS
+// the program takes no signal, as servers do that take them in one thread.
 #include <leman/leman.h>
 #include <signal.h>
 
@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
       storage.storage_options[entry.substr(0, at)] = entry.substr(at + 1);
     }
   }
+  if (const char* place = std::getenv("CHECKPOINT_URI"); place != nullptr) storage.checkpoint_uri = place;
   leman::BackfillOptions options;
   options.concurrency = 2;
   if (argc > 4) options.executor = argv[4];

@@ -241,7 +241,8 @@ Result<std::shared_ptr<api::Database>> PythonHost::Connect(const std::string& ur
     const nb::object storage_options =
         options.storage_options.empty() ? nb::none() : nb::object(nb::cast(options.storage_options));
     return std::make_shared<PythonDatabase>(nb::module_::import_("leman").attr("connect")(
-        uri, storage_options, nb::arg("trust_stored_udfs") = options.trust_stored_udfs));
+        uri, storage_options, nb::arg("trust_stored_udfs") = options.trust_stored_udfs,
+        nb::arg("checkpoint_uri") = options.checkpoint_uri));
   });
 }
 

@@ -144,7 +144,10 @@ leman.connect(sys.argv[1]).create_table("t", {"x": [1, 2, 3]}).add_columns({"y":
 """
     db = str(tmp_path / "db")
     subprocess.run([sys.executable, "-c", code, db], env=environment, check=True, timeout=120)
-    assert run(programs / "fill_column", db, "t", "y", environment=environment) == "3 rows computed\n"
+    place = tmp_path / "checkpoints"
+    elsewhere = {**environment, "CHECKPOINT_URI": str(place)}
+    assert run(programs / "fill_column", db, "t", "y", environment=elsewhere) == "3 rows computed\n"
+    assert [folder.name for folder in place.glob("t-*/_leman/checkpoints/*")]
     assert leman.connect(db).open_table("t").to_arrow()["y"].to_pylist() == [2, 3, 4]
     stranger = subprocess.run(
         [str(programs / "fill_column"), db, "t", "y"],

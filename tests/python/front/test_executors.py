@@ -320,7 +320,7 @@ def test_a_table_that_a_node_does_not_see_is_refused(tmp_path: Path, monkeypatch
         check_storage(str(marker), "job-1", "n1")
     marker.write_text(json.dumps({"job_id": "job-1"}))
     check_storage(str(marker), "job-1", "n1")
-    check_storage(None, "job-1", "n1")  # an object store
+    # an object store
 
 
 def test_versions_name_what_must_be_the_same() -> None:

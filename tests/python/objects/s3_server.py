@@ -77,6 +77,7 @@ class Proxy:
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port
         self.fault: Callable[[str, str], int | float | None] = lambda method, path: None
+        self.refuses_copies = False
         self.bytes_up = 0
         self.bytes_down = 0
         self.requests: list[tuple[str, str]] = []
@@ -126,6 +127,8 @@ class Proxy:
     def _serve(self, request: http.server.BaseHTTPRequestHandler) -> None:
         body = _read_body(request)
         answer = self.fault(request.command, request.path)
+        if self.refuses_copies and request.headers.get("x-amz-copy-source-range"):
+            answer = 403
         with self._lock:
             self.requests.append((request.command, request.path))
             self.bytes_up += len(body)
