@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,24 @@ import pyarrow as pa
 from .errors import FunctionTimeoutError
 from .row_policy import RETRY, SKIP, RowPolicy, SkippedRow
 
+Made = TypeVar("Made")
+
 # Rows whose arguments are made at once: few, since they wait as Python objects.
 _ARGUMENT_ROWS = 256
+
+
+def make_on_loop(loop: asyncio.AbstractEventLoop, make: Callable[[], Made]) -> Made:
+    """Return what ``make`` makes, called on the loop: clients that look for a running one find it (aiohttp's do)."""
+
+    async def made() -> Made:
+        return make()
+
+    try:
+        return loop.run_until_complete(made())
+    except RuntimeError as error:
+        if "running event loop" not in str(error):
+            raise
+        return make()  # It runs a loop of its own.
 
 
 class AsyncFunction:
@@ -39,6 +55,8 @@ class AsyncFunction:
         For each argument, whether a list value is given as an array.
     timeout_s : float, optional
         Seconds that a row may take; then it fails with a ``FunctionTimeoutError``.
+    loop : asyncio.AbstractEventLoop, optional
+        On which the function was made; by default a new one.
     """
 
     def __init__(
@@ -50,6 +68,7 @@ class AsyncFunction:
         skip_null: Sequence[bool],
         ndarrays: Sequence[bool],
         timeout_s: float | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.__name__ = name
         self.failed_row = -1
@@ -62,7 +81,8 @@ class AsyncFunction:
         self._skip_null = tuple(skip_null)
         self._ndarrays = tuple(ndarrays)
         self._pause_s = 0.0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = loop
+        self._is_set_up = False
         self._batch: pa.RecordBatch | None = None
         self._rows: list[int] = []
         self._values: list[Any] = []
@@ -116,6 +136,8 @@ class AsyncFunction:
     def _run_until_complete(self, coroutine: Any) -> None:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
+        if not self._is_set_up:
+            self._is_set_up = True
             setup = getattr(self._function, "setup", None)
             if inspect.iscoroutinefunction(setup):
                 self._loop.run_until_complete(setup())

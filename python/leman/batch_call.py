@@ -139,6 +139,8 @@ class BatchFunction:
             result = self._from_batch(result)
         elif isinstance(result, Mapping) and pa.types.is_struct(self._type):
             result = self._from_columns(dict(result))
+        elif _is_data_frame(result):
+            result = self._from_data_frame(result)
         elif isinstance(result, (pa.Scalar, str, bytes)) or not hasattr(result, "__len__"):
             raise self._wrong(f"returned {type(result).__name__} {_short(result)}", f"a pyarrow.Array of {rows} values")
         if len(result) != rows:
@@ -161,6 +163,14 @@ class BatchFunction:
         if result.num_columns == 1:
             return result.column(0)
         raise self._wrong(f"returned a RecordBatch of {result.num_columns} columns", "one column")
+
+    def _from_data_frame(self, result: Any) -> Any:
+        names = list(result.columns)
+        if pa.types.is_struct(self._type):
+            return self._from_columns({str(name): result[name] for name in names})
+        if len(names) == 1:
+            return result[names[0]]
+        raise self._wrong(f"returned a DataFrame of {len(names)} columns", "one column")
 
     def _from_columns(self, columns: dict[str, Any]) -> pa.Array:
         fields = [self._type.field(i) for i in range(self._type.num_fields)]
@@ -249,6 +259,11 @@ def merge(selected: bytes, computed: pa.Array, carried: pa.Array) -> pa.Array:
 
 def _is_text(data_type: pa.DataType) -> bool:
     return pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
+
+
+def _is_data_frame(value: object) -> bool:
+    cls = type(value)
+    return cls.__name__ == "DataFrame" and cls.__module__.split(".")[0] in ("pandas", "polars")
 
 
 def _is_small_part(array: pa.Array) -> bool:

@@ -106,6 +106,13 @@ def _refuse_generators(name: str, function: Callable[..., Any]) -> None:
 
 def _kind(name: str, arguments: list[Argument]) -> str:
     names = [argument.annotated.name if argument.annotated else "" for argument in arguments]
+    for argument in arguments:
+        if argument.wants("frame") and argument.annotated is not None and not argument.has_default:
+            raise TypeError(
+                f"function {name!r}: argument {argument.name!r} is annotated {argument.annotated.text!r}, which no "
+                "function is called with; take a pa.Array (x.to_pandas() makes a Series of it), or the batch of the "
+                "whole row as a pa.RecordBatch (batch.to_pandas() makes a DataFrame)"
+            )
     if "pa.ChunkedArray" in names:
         raise TypeError(f"function {name!r}: pa.ChunkedArray is not supported; annotate with pa.Array")
     if "pa.RecordBatch" in names:

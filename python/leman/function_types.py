@@ -7,6 +7,7 @@ import collections.abc
 import dataclasses
 import datetime
 import decimal
+import functools
 import inspect
 import io
 import sys
@@ -54,6 +55,8 @@ _BY_NUMPY_NAME = {
 }
 _COLUMNS_HOME = f"{__package__}.unpacked_function"
 _BATCH_CLASSES = {"Array": "pa.Array", "RecordBatch": "pa.RecordBatch", "ChunkedArray": "pa.ChunkedArray"}
+#: Of pandas, polars and pyarrow: no function is called with one, but a batch becomes one.
+_FRAME_CLASSES = ("DataFrame", "LazyFrame", "Series", "Table")
 _INTEGERS = frozenset(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
 _FLOATS = frozenset(("float16", "float32", "float64"))
 # What cannot become an output type by itself, and what to write instead.
@@ -71,7 +74,8 @@ _ADVICE = {
 class AnnotatedType:
     """What an annotation says: ``name`` of a type, ``item`` of a list, ``fields`` of a struct, ``text`` for messages.
 
-    ``takes_none`` is whether a null may be passed: not where the annotation names a type and no ``None``.
+    ``takes_none`` is whether a null may be passed: not where the annotation names a type and no ``None``. ``arrow`` is
+    the type in ``Annotated[float, pa.float32()]``.
     """
 
     name: str
@@ -79,15 +83,20 @@ class AnnotatedType:
     item: AnnotatedType | None = None
     fields: tuple[tuple[str, AnnotatedType], ...] = ()
     takes_none: bool = False
+    arrow: pa.DataType | None = None
 
     @property
     def can_be_output(self) -> bool:
         """Whether an Arrow type follows from the annotation alone."""
+        if self.arrow is not None:
+            return True
         if self.name in ("list", "ndarray"):
             return self.item is not None and self.item.can_be_output
         if self.name in ("struct", "columns"):
             return bool(self.fields) and all(field.can_be_output for _, field in self.fields)
-        return self.name not in _ADVICE and self.name != "any" and self.name not in _BATCH_CLASSES.values()
+        return (
+            self.name not in _ADVICE and self.name not in ("any", "frame") and self.name not in _BATCH_CLASSES.values()
+        )
 
     @property
     def advice(self) -> str:
@@ -116,13 +125,16 @@ def read_annotation(annotation: Any) -> AnnotatedType:
         tail = annotation.replace(" ", "").rsplit(".", 1)
         if len(tail) == 2 and tail[0] in ("pa", "pyarrow") and tail[1] in _BATCH_CLASSES:
             return AnnotatedType(_BATCH_CLASSES[tail[1]], text)
+        if len(tail) == 2 and tail[0] in ("pd", "pl", "pandas", "polars") and tail[1] in _FRAME_CLASSES:
+            return AnnotatedType("frame", text, takes_none=True)
         return AnnotatedType("any", text, takes_none=True)
     origin = typing.get_origin(annotation)
     if _is_columns(origin):
         fields = _struct_fields(typing.get_args(annotation)[0])
         return AnnotatedType("columns" if fields else "any", text, fields=fields or ())
     if origin is typing.Annotated:
-        return read_annotation(typing.get_args(annotation)[0])
+        described, *notes = typing.get_args(annotation)
+        return dataclasses.replace(read_annotation(described), text=text, arrow=_arrow_type_in(notes))
     if origin in (typing.Union, types.UnionType):
         members = [read_annotation(entry) for entry in typing.get_args(annotation) if entry is not type(None)]
         known = members[0] if len(members) == 1 else AnnotatedType("any", text)
@@ -139,6 +151,11 @@ def read_annotation(annotation: Any) -> AnnotatedType:
     # Anything may be None; a file is given for a blob, and a null one has none.
     takes_none = name == "null" or (name == "any" and not _is_file(origin or annotation))
     return AnnotatedType(name, text, _item(origin, annotation), takes_none=takes_none)
+
+
+def _arrow_type_in(notes: list[Any]) -> pa.DataType | None:
+    pyarrow = sys.modules.get("pyarrow")
+    return next((note for note in notes if pyarrow is not None and isinstance(note, pyarrow.DataType)), None)
 
 
 def _is_file(cls: Any) -> bool:
@@ -196,6 +213,8 @@ def _class_name(cls: Any) -> str:
         for base in cls.__mro__:
             if base.__name__ in _BATCH_CLASSES:
                 return _BATCH_CLASSES[base.__name__]
+    if module.split(".")[0] in ("pyarrow", "pandas", "polars") and name in _FRAME_CLASSES:
+        return "frame"
     return "any"
 
 
@@ -221,6 +240,8 @@ def resolve_annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
     A string whose names cannot be found stays a string; that happens with imports under ``TYPE_CHECKING``.
     """
+    while isinstance(function, functools.partial):
+        function = function.func
     raw = dict(getattr(function, "__annotations__", {}))
     if not any(isinstance(entry, str) for entry in raw.values()):
         return raw
@@ -245,6 +266,8 @@ def to_arrow(annotated: AnnotatedType) -> pa.DataType:
     """Return the Arrow type of an annotation for which ``can_be_output`` is true."""
     import pyarrow as pa
 
+    if annotated.arrow is not None:
+        return annotated.arrow
     if annotated.name in ("list", "ndarray"):
         assert annotated.item is not None
         return pa.list_(to_arrow(annotated.item))

@@ -40,7 +40,8 @@ def code_version(target: Any, constructor_arguments: tuple[tuple[Any, ...], Mapp
     str
         Equal for equal code on every machine.
     """
-    hasher = _Hasher((getattr(target, "__module__", None) or "").split(".")[0])
+    written = target.func if isinstance(target, functools.partial) else target
+    hasher = _Hasher((getattr(written, "__module__", None) or "").split(".")[0])
     hasher.add("target", target)
     if constructor_arguments is not None:
         hasher.add("constructor", constructor_arguments)

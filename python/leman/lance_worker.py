@@ -5,6 +5,7 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import itertools
@@ -65,6 +66,7 @@ def make_payload(
     return pickle.dumps(
         {
             "function": function,
+            "function_name": spec.udf.name,
             "table_uri": spec.table_uri,
             "storage_options": spec.storage_options or None,
             "version": int(dataset.version),
@@ -87,6 +89,7 @@ def _rider_payload(rider: Rider, dataset: lance.LanceDataset) -> dict[str, Any]:
     spec = rider.spec
     return {
         "function": pickle_function(spec.udf),
+        "function_name": spec.udf.name,
         "columns": spec.columns,
         "unpacked": spec.unpacked,
         "blobs": False,
@@ -160,13 +163,13 @@ class WorkerSession:
 
     def _load_function(self) -> None:
         job = self._job
-        self.function = restore(job["function"])
-        self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
         try:
-            self.callable = self._instance()
+            self.function = restore(job["function"])
+            self._blobs = blob_inputs(self._dataset.schema, job["inputs"])
+            self._loop, self.callable = self._made()
         except Exception as error:
             with contextlib.suppress(AttributeError, TypeError):
-                error.leman_function = self.function.name  # type: ignore[attr-defined]
+                error.leman_function = job["function_name"]  # type: ignore[attr-defined]
             raise
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0
@@ -194,6 +197,15 @@ class WorkerSession:
         if self._job["blobs"] and self.function.kind == "scalar":
             return blob_outputs.returning_results(plain, self.function)
         return plain
+
+    def _made(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
+        """Return what is called for a row, and for an async function the event loop that it was made on."""
+        if not self.function.is_async:
+            return None, self._instance()
+        from .async_call import make_on_loop
+
+        loop = asyncio.new_event_loop()
+        return loop, make_on_loop(loop, self._instance)
 
     def _argument_forms(self) -> tuple[list[bool], list[bool]]:
         if self.kind not in ("scalar", "async"):
@@ -255,9 +267,9 @@ class WorkerSession:
         from .async_call import AsyncFunction
 
         self._async_threads += 1
-        function = self.callable
+        loop, function = self._loop, self.callable
         if self._async_threads > 1:
-            function = self._instance()
+            loop, function = self._made()
         return AsyncFunction(
             self.function.name,
             function,
@@ -266,6 +278,7 @@ class WorkerSession:
             self.skip_null,
             self.ndarrays,
             self.function.timeout,
+            loop,
         )
 
     def native_function(self) -> tuple[str, str, str]:

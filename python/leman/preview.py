@@ -177,11 +177,18 @@ class _Trial:
         self._columns = columns
         self._loop = asyncio.new_event_loop() if function.is_async else None
         start = time.perf_counter()
-        self._callable: Callable[..., Any] = instance(function, dataset, columns)
+        self._callable: Callable[..., Any] = self._made(lambda: instance(function, dataset, columns))
         setup = getattr(self._callable, "setup", None)
         if self._loop is not None and inspect.iscoroutinefunction(setup):
             self._loop.run_until_complete(setup())
         self.setup_s = time.perf_counter() - start
+
+    def _made(self, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        if self._loop is None:
+            return make()
+        from .async_call import make_on_loop
+
+        return make_on_loop(self._loop, make)
 
     def close(self) -> None:
         if self._loop is not None:

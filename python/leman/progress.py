@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _LINE_INTERVAL_S = 5.0
 _QUIET_S = 2.0
+_NOTEBOOK_INTERVAL_S = 2.0
 
 
 class ProgressSink(Protocol):
@@ -52,7 +53,10 @@ def make_sink(progress: object, *, say_result: bool = True) -> ProgressSink | No
     if progress is None or progress is True:
         if _is_terminal(sys.stderr):
             return ProgressBars(say_result)
-        return ProgressLines(sys.stderr, quiet_s=_QUIET_S if progress is None else 0.0, say_result=say_result)
+        quiet_s = _QUIET_S if progress is None else 0.0
+        if _is_notebook(sys.stderr):
+            return ProgressLines(sys.stderr, quiet_s, _NOTEBOOK_INTERVAL_S, say_result, in_place=True)
+        return ProgressLines(sys.stderr, quiet_s, say_result=say_result)
     if all(callable(getattr(progress, name, None)) for name in ("start", "update", "finish")):
         return progress  # type: ignore[return-value]
     raise TypeError(
@@ -81,12 +85,21 @@ class ProgressLines:
         Seconds between lines.
     say_result : bool
         Whether there is a last line.
+    in_place : bool
+        Whether a line takes the place of the one before, as a notebook's cell shows what follows a carriage return.
     """
 
     def __init__(
-        self, stream: TextIO, quiet_s: float = 0.0, interval_s: float = _LINE_INTERVAL_S, say_result: bool = True
+        self,
+        stream: TextIO,
+        quiet_s: float = 0.0,
+        interval_s: float = _LINE_INTERVAL_S,
+        say_result: bool = True,
+        in_place: bool = False,
     ) -> None:
         self._stream = stream
+        self._in_place = in_place
+        self._shown = 0  # Characters of the line that the next one takes the place of.
         self._quiet_s = quiet_s
         self._interval_s = interval_s
         self._say_result = say_result
@@ -105,16 +118,29 @@ class ProgressLines:
         if not message and (now - self._last < self._interval_s or now - self._started < self._quiet_s):
             return
         self._last = now
-        self._write(describe(snapshot) + (f"; {message}" if message else ""))
+        self._write(describe(snapshot) + (f"; {message}" if message else ""), stays=bool(message))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the last line."""
         if self._say_result and time.monotonic() - self._started >= self._quiet_s:
             self._write(describe_result(result))
 
-    def _write(self, text: str) -> None:
+    def close(self) -> None:
+        """End the line that stands."""
+        if self._shown:
+            self._put("\n")
+            self._shown = 0
+
+    def _write(self, text: str, stays: bool = True) -> None:
+        line = f"leman {self._label}: {text}"
+        begin = "\r" if self._shown else ""
+        padded = line.ljust(self._shown)
+        self._shown = 0 if stays or not self._in_place else len(line)
+        self._put(begin + padded + ("" if self._shown else "\n"))
+
+    def _put(self, text: str) -> None:
         try:
-            self._stream.write(f"leman {self._label}: {text}\n")
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
             # A closed pipe must not end the job.
@@ -248,6 +274,10 @@ def _bare(figure: str) -> str:
 def _label(info: Mapping[str, Any]) -> str:
     table, column = info.get("table_name"), info.get("column")
     return f"{table}.{column}" if table and column else "backfill"
+
+
+def _is_notebook(stream: Any) -> bool:
+    return type(stream).__module__.split(".")[0] == "ipykernel"
 
 
 def _is_terminal(stream: Any) -> bool:

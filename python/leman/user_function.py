@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from .function_options import OPTION_NAMES, FunctionOptions, checked_options
+from .function_payload import warn_if_large, what_cannot_be_pickled
 from .function_signature import RECORD_BATCH, SCALAR, Argument, FunctionSignature, read_signature
 from .function_types import AnnotatedType, accepts, to_arrow
 from .function_version import code_version
@@ -52,10 +53,11 @@ class UserFunction:
         options: FunctionOptions,
         constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
     ) -> None:
-        functools.update_wrapper(self, target, updated=())
+        written = target.func if isinstance(target, functools.partial) else target
+        functools.update_wrapper(self, written, updated=())
         self._target = target
         self._constructor_arguments = constructor_arguments
-        name = options.name or str(getattr(target, "__name__", ""))
+        name = options.name or str(getattr(written, "__name__", ""))
         function = target.__call__ if isinstance(target, type) else target
         self.take_options(name, read_signature(name, function, is_method=isinstance(target, type)), options)
         self._check_output()
@@ -273,13 +275,14 @@ def pickle_function(function: UserFunction) -> bytes:
 
     from .own_modules import pickled_by_value
 
+    target, arguments = function._target, function._constructor_arguments
     with pickled_by_value():
         # Inside, a function that refers to itself must be reached through pickle's memo, not by another pickle.
         _pickling.inside = True
         try:
-            return bytes(cloudpickle.dumps(function))
+            payload = bytes(cloudpickle.dumps(function))
         except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
-            culprit = _what_cannot_be_pickled(function)
+            culprit = what_cannot_be_pickled(target, arguments)
             raise TypeError(
                 f"function {function.name!r} cannot be sent to worker processes: {culprit}{error}. Make files, locks, "
                 "clients and models inside the function, or in setup() of a class (a module of your own that is used "
@@ -287,25 +290,8 @@ def pickle_function(function: UserFunction) -> bytes:
             ) from error
         finally:
             _pickling.inside = False
-
-
-def _what_cannot_be_pickled(function: UserFunction) -> str:
-    """Name the first thing that a function's code refers to and that cannot be pickled; empty where none is found."""
-    import inspect
-
-    import cloudpickle
-
-    target = getattr(function, "_target", None)
-    code = target.__call__ if inspect.isclass(target) else target
-    if not inspect.isfunction(code):
-        return ""
-    found = inspect.getclosurevars(code)
-    for name, value in {**found.globals, **found.nonlocals}.items():
-        try:
-            cloudpickle.dumps(value)
-        except Exception:
-            return f"it uses {name!r} ({type(value).__name__}): "
-    return ""
+        warn_if_large(function.name, len(payload), target, arguments)
+    return payload
 
 
 def restore(payload: bytes) -> UserFunction:
@@ -443,14 +429,35 @@ def udf(function: Any = None, /, **options: Any) -> Any:
             raise TypeError(f"{target!r} is already a UDF; apply @leman.udf once")
         if isinstance(target, type):
             return UserFunctionClass(target, checked)
-        if not isinstance(target, types.FunctionType):
+        function = target.func if isinstance(target, functools.partial) else target
+        if not isinstance(function, types.FunctionType):
             raise TypeError(
                 f"udf({target!r}): expected a function written with def, or a class with __call__ "
                 f"(options are passed by name: {', '.join(OPTION_NAMES[:3])}, …); got {type(target).__name__}"
+                f"{_instead_of(target)}"
             )
         return UserFunction(target, checked)
 
     return decorate if function is None else decorate(function)
+
+
+def _instead_of(target: Any) -> str:
+    """Return what to write instead of a callable that is no function."""
+    if not callable(target):
+        return ""
+    name = getattr(target, "__name__", type(target).__name__)
+    if isinstance(target, types.MethodType) and not isinstance(target.__self__, type):
+        owner = type(target.__self__).__name__
+        return (
+            f". Give {owner} a __call__ that does what {name}() does, and write leman.udf({owner})(…) with its "
+            "constructor's arguments: each worker makes one of its own"
+        )
+    if "__call__" in _own_names(type(target)) and not isinstance(target, (types.MethodType, functools.partial)):
+        cls = type(target)
+        if cls.__module__ not in ("functools", "numpy"):
+            advice = f". Write leman.udf({cls.__name__})(…) with its constructor's arguments"
+            return f"{advice}: each worker makes one of its own"
+    return f". Write a def that calls it: 'def f(x: float) -> float: return {name}(x)', with the types that are meant"
 
 
 def as_user_function(argument: str, value: object) -> UserFunction:

@@ -81,8 +81,7 @@ class ScalarCaller::Pass {
       if (row % kRowsBetweenSignalChecks == 0 && PyErr_CheckSignals() != 0) return Failed(row, failed_row, nullptr);
       if (selected != nullptr && selected[row] == 0) {
         builder_->AppendNull();
-      } else if (const PyRef result = PyRef::Steal(Invoke(row));
-                 !result || !builder_->Append(result.get(), &refusal_)) {
+      } else if (const PyRef result = PyRef::Steal(Invoke(row)); !result || !Append(row, result.get())) {
         const Error error = Failed(row, failed_row, result.get());
         const RowAction action = Decide(error, row, on_failure);
         if (action == RowAction::kFail) return error;
@@ -96,6 +95,16 @@ class ScalarCaller::Pass {
   }
 
  private:
+  bool Append(int64_t row, PyObject* value) {
+    if (builder_->Append(value, &refusal_)) return true;
+    if (!scalar::IsMissing(value)) return false;
+    PyErr_Clear();
+    refusal_ = {};
+    builder_->Truncate(row);
+    builder_->AppendNull();
+    return true;
+  }
+
   // A new reference to the function's result, or to None where an argument is null that may not be; nullptr with an
   // exception set.
   PyObject* Invoke(int64_t row) {

@@ -73,7 +73,13 @@ class StructBuilder final : public ValueBuilder {
   }
 
   bool AppendField(size_t i, PyObject* value, Refusal* why) {
-    return children_[i]->Append(value, why) || why->Inside("field '" + type_.children[i].name + "'", value);
+    if (children_[i]->Append(value, why)) return true;
+    if (!IsMissing(value)) return why->Inside("field '" + type_.children[i].name + "'", value);
+    PyErr_Clear();
+    *why = {};
+    children_[i]->Truncate(length());
+    children_[i]->AppendNull();
+    return true;
   }
 
   bool FromDict(PyObject* dict, Refusal* why) {

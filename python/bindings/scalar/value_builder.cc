@@ -36,6 +36,11 @@ bool ValueBuilder::AppendBuffer(const Py_buffer&, bool* handled, Refusal*) {
 
 void ValueBuilder::Replace(int64_t, PyObject*) {}
 
+bool IsMissing(PyObject* value) {
+  const std::string type = TypeName(Py_TYPE(value));
+  return type.starts_with("pandas.") && (type.ends_with(".NAType") || type.ends_with(".NaTType"));
+}
+
 std::string LazyResult(PyObject* value) {
   if (PyCoro_CheckExact(value)) {
     // Closed, so that Python does not warn of one that was never awaited.

@@ -77,6 +77,9 @@ BuilderPtr MakeStructBuilder(const ArrowType& type);
 /// `checks_each`: converts every value once when it is appended, so that Finish refuses none; slower.
 BuilderPtr MakePyarrowBuilder(const ArrowType& type, bool checks_each);
 
+/// Whether a value that a builder refused says that there is none: pandas.NA, pandas.NaT.
+bool IsMissing(PyObject* value);
+
 /// "a generator", "a coroutine", … with what to do about it; empty for any other value.
 std::string LazyResult(PyObject* value);
 

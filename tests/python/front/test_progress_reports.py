@@ -40,6 +40,44 @@ class Terminal(io.StringIO):
         return True
 
 
+class Cell(io.StringIO):
+    """As ipykernel's stream."""
+
+
+Cell.__module__ = "ipykernel.iostream"
+
+
+def test_in_a_notebook_one_line_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell()
+    monkeypatch.setattr(sys, "stderr", cell)
+    sink = progress.make_sink(True)
+    assert isinstance(sink, progress.ProgressLines)
+    sink._interval_s = 0.0
+    sink.start(INFO)
+    for _ in range(50):
+        sink.update(SNAPSHOT)
+    sink.finish(RESULT)
+    progress.close_sink(sink)
+    written = cell.getvalue()
+    assert written.count("\n") == 1
+    *_, last = written.removesuffix("\n").split("\r")
+    assert last.startswith("leman texts.n_words: DONE") and len(last) >= len("leman ") + len(
+        progress.describe(SNAPSHOT)
+    )
+
+
+def test_a_line_that_stands_is_ended_where_the_job_ends_in_an_error() -> None:
+    cell = Cell()
+    sink = progress.ProgressLines(cell, interval_s=0.0, in_place=True)
+    sink.update(SNAPSHOT)
+    sink.update({**SNAPSHOT, "message": "a worker died"})
+    sink.update(SNAPSHOT)
+    progress.close_sink(sink)
+    first, second, after = cell.getvalue().split("\n")
+    assert first.split("\r")[-1].endswith("; a worker died")
+    assert (second.rstrip(), after) == (f"leman backfill: {progress.describe(SNAPSHOT)}", "")
+
+
 def test_progress_false_is_silent() -> None:
     assert progress.make_sink(False) is None
 

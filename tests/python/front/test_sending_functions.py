@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cloudpickle
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import leman
@@ -72,6 +76,35 @@ def test_a_function_of_main_travels_and_may_call_itself(tmp_path: Path) -> None:
     )
     (payload,) = write_script(tmp_path, ending)
     assert load_elsewhere(bytes.fromhex(payload), 10)[2] == "55"
+
+
+class Holder:
+    def __init__(self, name: str, thing: object) -> None:
+        self.thing = thing
+
+    def __call__(self, x: int) -> int:
+        return x
+
+
+def test_the_argument_that_cannot_be_pickled_is_named() -> None:
+    with pytest.raises(TypeError, match=r"function 'Holder' cannot be sent .*: its argument 'thing' \(lock\): "):
+        pickle_function(leman.udf(Holder)("a", threading.Lock()))
+    with pytest.raises(TypeError, match=r": its argument 'thing' \(lock\): "):
+        pickle_function(leman.udf(data_type=pa.int64())(functools.partial(lambda x, thing: x, thing=threading.Lock())))
+
+
+def test_what_makes_a_function_large_is_named() -> None:
+    table = np.zeros(5_000_000)
+    small = "x"
+
+    def look_up(x: int) -> float:
+        return float(table[x]) if small else 0.0
+
+    expected = r"function 'look_up' takes 38\.1 MiB along: it uses 'table' \(ndarray, 38\.1 MiB\)"
+    with pytest.warns(UserWarning, match=expected):
+        pickle_function(leman.udf(look_up))
+    with pytest.warns(UserWarning, match=r"its argument 'thing' \(ndarray, "):
+        pickle_function(leman.udf(Holder)("a", thing=table))
 
 
 def test_a_function_typed_into_a_prompt_travels(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import datetime
+import functools
 import typing
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,64 @@ def test_a_return_annotation_without_a_type_says_what_to_write(annotation: Any, 
     with pytest.raises(TypeError, match="function 'function'") as caught:
         leman.udf(returning(annotation))
     assert advice in str(caught.value)
+
+
+def test_an_arrow_type_in_annotated_is_the_type() -> None:
+    def vector(x: Annotated[int, "a note"]) -> Annotated[list[float], "a note", pa.list_(pa.float32(), 2)]:
+        return [x, x]
+
+    def pairs(x: int) -> list[Annotated[float, pa.float32()]]:
+        return [x]
+
+    assert leman.udf(vector).data_type == pa.list_(pa.float32(), 2)
+    assert leman.udf(pairs).data_type == pa.list_(pa.float32())
+    assert leman.udf(returning(Annotated[np.ndarray, pa.list_(pa.float16(), 3)])).data_type.list_size == 3
+
+
+@pytest.mark.parametrize("annotation", ["pd.DataFrame", "pl.Series", pa.Table])
+def test_data_frames_are_no_arguments(annotation: Any) -> None:
+    def function(x):  # type: ignore[no-untyped-def]
+        return x
+
+    function.__annotations__ = {"x": annotation}
+    with pytest.raises(TypeError, match=r"argument 'x' is annotated .*; take a pa\.Array .* pa\.RecordBatch"):
+        leman.udf(data_type=pa.int64())(function)
+
+
+def add(x: int, by: int) -> int:
+    return x + by
+
+
+def test_a_partial_is_the_function_with_its_arguments() -> None:
+    three, four = (leman.udf(functools.partial(add, by=by)) for by in (3, 4))
+    assert (three.name, three.arguments, three(1)) == ("add", ("x",), 4)
+    assert three.version != four.version
+    assert three.version == leman.udf(functools.partial(add, by=3)).version
+    assert leman.udf(functools.partial(add, 3)).arguments == ("by",)
+
+
+class Scaler:
+    def __call__(self, x: int) -> int:
+        return x
+
+    def scale(self, x: int) -> int:
+        return x
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        (len, r"def f\(x: float\) -> float: return len\(x\)"),
+        (np.sqrt, r"return sqrt\(x\)"),
+        (functools.cache(add), r"return add\(x\)"),
+        (Scaler(), r"leman\.udf\(Scaler\)\(…\)"),
+        (Scaler().scale, r"Give Scaler a __call__ that does what scale\(\) does"),
+        (3, "got int$"),
+    ],
+)
+def test_a_callable_that_is_no_function_says_what_to_write(target: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        leman.udf(target)
 
 
 def test_a_missing_return_annotation_says_what_to_write() -> None:

@@ -71,6 +71,42 @@ def test_each_thread_has_its_own_loop_instance_and_setup(numbers: leman.Table) -
     assert column(numbers, "same") == [True] * 1000
 
 
+def test_clients_made_in_a_plain_setup_find_the_loop_of_the_calls(numbers: leman.Table) -> None:
+    @leman.udf
+    class Client:
+        def __init__(self) -> None:
+            self.made_on = asyncio.get_running_loop()
+
+        def setup(self) -> None:
+            self.set_up_on = asyncio.get_running_loop()
+
+        async def __call__(self, x: int) -> bool:
+            return self.made_on is self.set_up_on is asyncio.get_running_loop()
+
+    numbers.add_columns({"same": Client()})
+    numbers.backfill("same", concurrency=1, intra_applier_concurrency=2, batch_size=100)
+    assert column(numbers, "same") == [True] * 1000
+
+
+def test_a_setup_may_run_a_loop_of_its_own(numbers: leman.Table) -> None:
+    @leman.udf
+    class Token:
+        def setup(self) -> None:
+            self.token = asyncio.run(token())
+
+        async def __call__(self, x: int) -> int:
+            return x + self.token
+
+    assert Token().preview(numbers, n=1).rows[0].error is None
+    numbers.add_columns({"y": Token()})
+    numbers.backfill("y", concurrency=1)
+    assert sorted(column(numbers, "y")) == list(range(7, 1007))
+
+
+async def token() -> int:
+    return 7
+
+
 async def flaky(x: int) -> int:
     await asyncio.sleep(0)
     if x % 100 == 0:

@@ -235,3 +235,56 @@ def test_a_batch_as_a_whole_is_not_what_was_declared(table: leman.Table, made: s
         leman.UserFunctionError, match=rf"(?s)column 'y', rows 0 to 9 of fragment 0: .*'wrong' .*{shown}"
     ):
         table.backfill("y", concurrency=1)
+
+
+def of_pandas(name: str) -> Any:
+    """A value of a class that is called as one of pandas, which need not be there."""
+    return type(name, (), {"__module__": "pandas.api.typing"})()
+
+
+def test_missing_values_of_pandas_are_null(db: leman.Connection) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(6), pa.int64())}))
+    kinds = {"number": pa.float64(), "text": pa.string(), "when": pa.timestamp("us"), "list": pa.list_(pa.int64())}
+    struct = pa.struct([("a", pa.int64()), ("b", pa.string())])
+    for name, kind in kinds.items():
+        table.add_columns(
+            {name: (leman.udf(data_type=kind)(lambda x: of_pandas("NAType" if x % 2 else "NaTType")), ["x"])}
+        )
+    fields = leman.udf(data_type=struct)(lambda x: {"a": x, "b": of_pandas("NAType")} if x else of_pandas("NAType"))
+    table.add_columns({"fields": (fields, ["x"])})
+    for name in kinds:
+        table.backfill(name, concurrency=1)
+        assert table.to_arrow().column(name).null_count == 6
+    table.backfill("fields", concurrency=1)
+    expected = [None, *({"a": x, "b": None} for x in range(1, 6))]
+    assert table.to_arrow().column("fields").to_pylist() == expected
+
+
+def test_data_frames_are_batches(db: leman.Connection) -> None:
+    def frame_of(columns: dict[str, Any]) -> Any:
+        frame = type("DataFrame", (), {"__module__": "pandas.core.frame", "__len__": lambda self: 6})
+        frame.columns = list(columns)
+        frame.__getitem__ = lambda self, name: columns[name]
+        return frame()
+
+    table = db.create_table("t", pa.table({"x": pa.array(range(6), pa.int64())}))
+
+    @leman.udf(data_type=pa.struct([("a", pa.int64()), ("b", pa.string())]))
+    def both(x: pa.Array) -> pa.Array:
+        return frame_of({"b": [str(value) for value in x.to_pylist()], "a": x})
+
+    @leman.udf(data_type=pa.int64())
+    def one(x: pa.Array) -> pa.Array:
+        return frame_of({"a": x})
+
+    @leman.udf(data_type=pa.int64())
+    def too_many(x: pa.Array) -> pa.Array:
+        return frame_of({"a": x, "b": x})
+
+    table.add_columns({"both": both, "one": one, "too_many": too_many})
+    table.backfill("both", concurrency=1)
+    table.backfill("one", concurrency=1)
+    assert table.to_arrow().column("both").to_pylist() == [{"a": x, "b": str(x)} for x in range(6)]
+    assert table.to_arrow().column("one").to_pylist() == list(range(6))
+    with pytest.raises(leman.UserFunctionError, match=r"'too_many' returned a DataFrame of 2 columns; expected one"):
+        table.backfill("too_many", concurrency=1)
