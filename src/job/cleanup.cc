@@ -6,6 +6,7 @@
 
 #include "model/backfill_spec.h"
 #include "model/checkpoint_key.h"
+#include "model/file_name_parts.h"
 #include "model/placed_region.h"
 
 namespace leman {
@@ -26,8 +27,6 @@ struct NamedFile {
 bool IsOnly(std::string_view text, std::string_view allowed) {
   return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
 }
-
-bool IsHex(std::string_view text, size_t digits) { return text.size() == digits && IsOnly(text, "0123456789abcdef"); }
 
 bool IsJobId(std::string_view text) {
   return text.size() <= 128 && IsOnly(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");

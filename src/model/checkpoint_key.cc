@@ -1,11 +1,10 @@
 #include "model/checkpoint_key.h"
 
-#include <algorithm>
-#include <charconv>
 #include <string_view>
 #include <vector>
 
 #include "base/sha256.h"
+#include "model/file_name_parts.h"
 
 namespace leman {
 namespace {
@@ -14,7 +13,6 @@ constexpr std::string_view kSuffix = ".lance";
 constexpr size_t kDoneDigits = 24;
 constexpr size_t kFragmentKeyDigits = 16;
 constexpr size_t kWhereDigits = 8;
-constexpr size_t kCrcDigits = 8;
 
 // Each part is preceded by its length, so that no two lists of parts give the same text.
 std::string Digest(std::initializer_list<std::string_view> parts, size_t digits) {
@@ -25,30 +23,6 @@ std::string Digest(std::initializer_list<std::string_view> parts, size_t digits)
     text += part;
   }
   return Sha256Hex(text).substr(0, digits);
-}
-
-bool IsHex(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-// One form only, so that a range has one name.
-std::optional<int64_t> ParseCount(std::string_view text) {
-  int64_t value = 0;
-  if (text.size() > 1 && text[0] == '0') return std::nullopt;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
 }
 
 constexpr char ScopeLetter(DoneScope scope) {
@@ -84,7 +58,7 @@ std::string DoneFileName(const DoneRecord& record, const std::string& unique) {
 std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name) {
   const std::string_view name = file_name;
   if (!name.starts_with("leman-") || !name.ends_with(kSuffix)) return std::nullopt;
-  const auto parts = Split(name.substr(6, name.size() - 6 - kSuffix.size()), '-');
+  const auto parts = SplitName(name.substr(6, name.size() - 6 - kSuffix.size()), '-');
   if (parts.size() != 3 || parts[0].size() != kDoneDigits + 1) return std::nullopt;
   DoneRecord record;
   switch (parts[0][0]) {
@@ -110,30 +84,23 @@ std::optional<DoneRecord> ParseDoneFileName(const std::string& file_name) {
 std::string CheckpointFileName(const RowRange& range, const std::string& fragment_key, std::optional<uint32_t> crc) {
   std::string name = std::to_string(range.fragment_id) + "-" + fragment_key + "-" + std::to_string(range.start) + "-" +
                      std::to_string(range.end);
-  if (crc) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    name += '-';
-    for (int shift = 28; shift >= 0; shift -= 4) name += kDigits[*crc >> shift & 0xf];
-  }
+  if (crc) name += "-" + CrcText(*crc);
   return name + std::string(kSuffix);
 }
 
 std::optional<CheckpointName> ParseCheckpointFileName(const std::string& file_name) {
   const std::string_view name = file_name;
   if (!name.ends_with(kSuffix)) return std::nullopt;
-  const auto parts = Split(name.substr(0, name.size() - kSuffix.size()), '-');
-  if (parts.size() < 4 || parts.size() > 5 || parts[1].size() != kFragmentKeyDigits || !IsHex(parts[1]))
-    return std::nullopt;
+  const auto parts = SplitName(name.substr(0, name.size() - kSuffix.size()), '-');
+  if (parts.size() < 4 || parts.size() > 5 || !IsHex(parts[1], kFragmentKeyDigits)) return std::nullopt;
   const auto fragment = ParseCount(parts[0]);
   const auto start = ParseCount(parts[2]);
   const auto end = ParseCount(parts[3]);
   if (!fragment || !start || !end || *end <= *start) return std::nullopt;
   CheckpointName found{RowRange{*fragment, *start, *end}, std::string(parts[1]), std::nullopt};
   if (parts.size() == 5) {
-    if (parts[4].size() != kCrcDigits || !IsHex(parts[4])) return std::nullopt;
-    uint32_t crc = 0;
-    std::from_chars(parts[4].data(), parts[4].data() + parts[4].size(), crc, 16);
-    found.crc = crc;
+    found.crc = ParseCrc(parts[4]);
+    if (!found.crc) return std::nullopt;
   }
   return found;
 }
