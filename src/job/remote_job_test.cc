@@ -33,7 +33,8 @@ class ThreadLauncher final : public WorkerLauncher {
   void Launch(const LaunchOrder& order) override {
     ++launched;
     threads_.emplace_back([this, order] {
-      const auto fd = DialCoordinator({{"127.0.0.1", port}, token_});
+      // A worker that comes when the job has ended is refused, and soon gives up.
+      const auto fd = DialCoordinator({{"127.0.0.1", port}, token_, 500});
       if (!fd.ok()) return;
       if (life && life(order.worker, *fd)) return;
       ThreadWorker host(workers_, order.worker, *fd);
@@ -111,16 +112,20 @@ TEST_F(RemoteJobTest, AWorkerWhoseConnectionBreaksIsReplaced) {
 // A machine that is cut off: the connection stays, nothing comes any more.
 TEST_F(RemoteJobTest, ASilentWorkerIsGivenUpAfterItsLease) {
   std::promise<void> over;
+  std::promise<void> has_task;
   // By value: the launcher's threads outlive this body.
-  launcher_.life = [ended = over.get_future().share()](WorkerId id, int fd) {
+  launcher_.life = [this, &has_task, ended = over.get_future().share()](WorkerId id, int fd) {
     if (id != 1) return false;
-    ClientChannel channel(fd);
-    HelloMessage hello;
-    hello.worker = 1;
-    (void)channel.Send(hello);
-    (void)channel.Send(ReadyMessage{});
+    testing::ScriptedWorker worker(fd, files_);
+    (void)worker.TakeTask(id);
+    has_task.set_value();
     ended.wait();
     return true;
+  };
+  // The others must not leave it nothing to do.
+  workers_.on_setup = [silent = has_task.get_future().share()](ThreadWorker&) {
+    silent.wait();
+    return Ok();
   };
   const JobResult result = RunToTheEnd();
   over.set_value();

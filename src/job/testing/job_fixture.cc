@@ -98,8 +98,10 @@ int64_t JobFixture::FilesUnder(const std::string& folder) {
   return static_cast<int64_t>(files_.List(folder).value().size());
 }
 
-AssignMessage ScriptedWorker::TakeTask() {
-  Send(HelloMessage{kProtocolVersion, ::getpid()});
+AssignMessage ScriptedWorker::TakeTask(WorkerId id) {
+  HelloMessage hello{kProtocolVersion, ::getpid()};
+  hello.worker = id;
+  Send(hello);
   if (const auto setup = Await<SetupMessage>()) folder_ = setup->checkpoint_folder;
   Send(ReadyMessage{});
   return Await<AssignMessage>().value_or(AssignMessage{});

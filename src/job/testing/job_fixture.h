@@ -83,8 +83,8 @@ class ScriptedWorker {
  public:
   ScriptedWorker(int fd, ObjectStore& files) : channel_(fd), files_(files) {}
 
-  /// Hello, setup, ready; then the first task.
-  AssignMessage TakeTask();
+  /// Hello, setup, ready; then the first task. Over TCP the hello says who it is.
+  AssignMessage TakeTask(WorkerId id = 0);
   /// Waits for the next message that is a T; nothing if the coordinator has gone.
   template <typename T>
   std::optional<T> Await() {
