@@ -98,6 +98,7 @@ def plan_as_dict(plan: Any) -> Any:
 
 def table_as_dict(table: Table) -> dict[str, Any]:
     """Describe a table and its columns; runs nothing that is stored in it."""
+    from .checkpoint_place import existing_root
     from .column_metadata import read_column_function
 
     dataset = table.to_lance()
@@ -120,6 +121,7 @@ def table_as_dict(table: Table) -> dict[str, Any]:
         "rows": dataset.count_rows(),
         "fragments": len(dataset.get_fragments()),
         "file_version": dataset.data_storage_version,
+        "checkpoints": existing_root(table.connection, table.name),
         "columns": columns,
     }
 
@@ -128,6 +130,8 @@ def print_table(described: Mapping[str, Any]) -> None:
     """Print what :func:`table_as_dict` made."""
     print(f"{described['name']}: {described['rows']:,} rows in {described['fragments']:,} fragment(s), version "
           f"{described['version']}")  # fmt: skip
+    if described["checkpoints"] is not None:
+        print(f"checkpoints: {described['checkpoints']}")
     rows = []
     for column in described["columns"]:
         function = column.get("function")

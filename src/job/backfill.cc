@@ -141,6 +141,7 @@ JobResult RunBackfill(const BackfillSpec& spec, JobPorts ports) {
   JobRun run(spec, ports);
   run.log.ClearCancelRequest();
   run.log.Event("job started");
+  if (!spec.checkpoint_root.empty()) run.log.Event("checkpoints are kept in " + spec.checkpoint_root);
   run.log.Write(JobStatus::kRunning, run.progress.metrics, std::nullopt, 0, true);
   Status status = RunRounds(run, **lease);
   if (status.ok() && IsWholeTable(spec) && spec.done_version != spec.udf_version) {

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
+from cluster_driver import numbers
 from ray_nodes import RayNodes, cluster_python, outcome
 
 import leman
@@ -31,12 +31,13 @@ class Jobs:
         self.cluster = cluster
         self.db = leman.connect(folder / "db")
         self.db.prewarms = False
+        #: More of what ``cluster_driver.py`` is asked for.
+        self.request: dict[str, Any] = {"connect": {"uri": self.db.uri}}
         self._calls = folder / "calls"
 
     def numbers(self, rows: int = 2000, fragments: int = 10, name: str = "t") -> leman.Table:
         """Make a table of x = 0, 1, 2, … and a text."""
-        data = pa.table({"x": pa.array(range(rows), pa.int64()), "text": ["t" * (i % 13) for i in range(rows)]})
-        return self.db.create_table(name, data, max_rows_per_file=rows // fragments)
+        return self.db.create_table(name, numbers(rows), max_rows_per_file=rows // fragments)
 
     def start(self, function: str, *, column: str = "y", name: str = "t", **backfill: Any) -> Any:
         """Start a driver on the head.
@@ -46,7 +47,7 @@ class Jobs:
         cluster = {"address": self.cluster.address, **backfill.pop("cluster", {})}
         cluster.setdefault("runtime_env", {"env_vars": {"LEMAN_CLUSTER_CALLS": str(self._calls)}})
         request = {
-            "db": self.db.uri,
+            **self.request,
             "table": name,
             "columns": column.split(),
             "functions": function.split(),

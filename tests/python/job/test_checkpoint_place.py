@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import random
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import leman
+from leman import cli
 from leman.checkpoint_place import VARIABLE, existing_root
 from leman.lance_cleanup import clean_table
 
@@ -122,6 +124,7 @@ def test_a_run_resumes_where_its_predecessor_kept_its_checkpoints(
     fragile: leman.UserFunction,
     calls: CallLog,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(place))
     _fail(_table(leman.connect(tmp_path / "db"), fragile))
@@ -135,6 +138,10 @@ def test_a_run_resumes_where_its_predecessor_kept_its_checkpoints(
     assert table.plan_backfill("y").rows_resumed >= 180
     result = table.backfill("y", concurrency=1, checkpoint_size=20)
     assert result.rows_computed == calls.count <= 20
+    root = existing_root(table.connection, "numbers")
+    assert f"checkpoints are kept in {root}" in str(table.connection.get_job(result).events)
+    assert cli.run(["show", str(tmp_path / "db"), "numbers"]) == 0
+    assert f"checkpoints: {root}\n" in capsys.readouterr().out
     assert table.to_arrow()["y"].to_pylist() == [10 * x for x in range(200)]
     assert _checkpoints(place) == set()
 
@@ -155,7 +162,12 @@ def test_what_was_computed_is_found_after_a_compaction(
 
 
 def test_without_the_variable_nothing_is_found_and_with_it_clean_removes_what_was_left(
-    tmp_path: pathlib.Path, flag: pathlib.Path, fragile: leman.UserFunction, calls: CallLog
+    tmp_path: pathlib.Path,
+    flag: pathlib.Path,
+    fragile: leman.UserFunction,
+    calls: CallLog,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = tmp_path / "checkpoints"
     elsewhere = leman.connect(tmp_path / "db", checkpoint_uri=place)
@@ -172,7 +184,9 @@ def test_without_the_variable_nothing_is_found_and_with_it_clean_removes_what_wa
     root = existing_root(elsewhere, "numbers")
     planned = clean_table(plain.uri, dry_run=True, checkpoint_root=root, grace_s=0.0)
     assert {item["file"] for item in planned["would_remove"]} == {str(place / name) for name in left}
-    assert clean_table(plain.uri, checkpoint_root=root, grace_s=0.0)["files"] == len(left)
+    monkeypatch.setenv(VARIABLE, str(place))
+    assert cli.run(["clean", str(tmp_path / "db"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["numbers"]["files"] == len(left)
     assert _checkpoints(place) == set()
 
 
