@@ -89,6 +89,12 @@ Result<bool> PythonTable::KeptOrder(const Rewrite& rewrite) {
   return WithPython([&] { return nb::cast<bool>(table_.attr("kept_order")(rewrite.version, from, to)); });
 }
 
+Result<std::map<int64_t, std::vector<int64_t>>> PythonTable::RowsNow(
+    const std::map<int64_t, std::vector<int64_t>>& rows, int64_t since_version) {
+  return WithPython(
+      [&] { return nb::cast<std::map<int64_t, std::vector<int64_t>>>(table_.attr("rows_now")(rows, since_version)); });
+}
+
 Result<int64_t> PythonTable::MoveToLatest() {
   return WithPython([&] { return nb::cast<int64_t>(table_.attr("move_to_latest")()); });
 }

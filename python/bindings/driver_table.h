@@ -21,6 +21,8 @@ class PythonTable final : public TableSnapshot, public TableTransaction {
                                                    const std::vector<int64_t>& fragment_ids) override;
   Result<TableHistory> HistoryOf(const std::vector<std::string>& names) override;
   Result<bool> KeptOrder(const Rewrite& rewrite) override;
+  Result<std::map<int64_t, std::vector<int64_t>>> RowsNow(const std::map<int64_t, std::vector<int64_t>>& rows,
+                                                          int64_t since_version) override;
   Result<int64_t> MoveToLatest() override;
   Result<int64_t> LatestVersion() override;
   Result<std::vector<FragmentInfo>> Inspect(int64_t version, const std::vector<int64_t>& fragment_ids) override;

@@ -93,20 +93,21 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
     filled = group_of(schema, column)
     output_type = group_type(schema, filled)
     where = check_filter(dataset, given["where"])
-    only_rows = None
-    if _checked_retry(given):
-        only_rows = failed_rows(table.uri, table.connection.storage_options, dataset, filled, where)
-        where = None
+    retry = _checked_retry(given)
     described = read_column_function(field)
     if override is None and described is None:
         column_function(table, column, None)
     _refuse_input_columns_of_a_whole_row(columns, override.kind if override else described.kind if described else "")
     function = override or _function(table, field, described, output_type, for_plan)
     check_output_type(group_name(filled), output_type, function, field)
-    filters = "retry_failed=True" if only_rows is not None else None if where is None else f"where={where!r}"
+    filters = "retry_failed=True" if retry else None if where is None else f"where={where!r}"
     check_blob_filter(field, dataset.data_storage_version, filters)
     recorded = described.input_columns if described is not None and override is None else None
     resolved = resolve_input_columns(schema, filled, function, columns if columns is not None else recorded)
+    failed = None
+    if retry:
+        failed = failed_rows(table.uri, table.connection.storage_options, dataset, filled, resolved, where)
+        where = None
     sizes = _sizes(given, function)
     if executor is None and not for_plan:
         plain["concurrency"] = fitting_workers(
@@ -129,8 +130,9 @@ def prepare(table: Table, column: object, arguments: Mapping[str, Any], *, for_p
         input_columns=resolved,
         where=where,
         done_version=_done_version(described, function),
-        only_rows=only_rows,
         checkpoint_root=root_for_job(table.connection, table.name, for_plan=for_plan),
+        only_rows=None if failed is None else failed.rows,
+        recorded_rows=None if failed is None else failed.recorded,
         **plain,
         **sizes,
     )

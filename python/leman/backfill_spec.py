@@ -104,6 +104,8 @@ class BackfillSpec:
         Fragment id → its physical rows, sorted: only these are computed, as far as they are null.
     checkpoint_root : str or None
         Where the table's checkpoints lie (``docs/formats/checkpoint_place.md``); None: in the table.
+    recorded_rows : dict of int to list of int, or None
+        ``only_rows`` as the records of earlier jobs have them, which are cleared of them when the job is done.
     riders : tuple of Rider
         Columns that are computed from the rows that this job reads.
     """
@@ -142,6 +144,7 @@ class BackfillSpec:
     stall_timeout_s: float | None = None
     only_rows: dict[int, list[int]] | None = None
     checkpoint_root: str | None = None
+    recorded_rows: dict[int, list[int]] | None = None
     riders: tuple[Rider, ...] = ()
 
     @property

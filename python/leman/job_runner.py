@@ -282,10 +282,10 @@ def run_backfill(
         _running.discard(spec.job_id)
     result["job_id"], result["column"] = spec.job_id, spec.column
     if result["status"] == "DONE":
-        if spec.only_rows is not None:
+        if spec.recorded_rows is not None:
             from .row_errors import clear_errors
 
-            clear_errors(spec.table_uri, spec.storage_options, spec.column, spec.job_id, spec.only_rows)
+            clear_errors(spec.table_uri, spec.storage_options, spec.column, spec.job_id, spec.recorded_rows)
         if progress is not None:
             progress.finish(result)
         return result

@@ -25,7 +25,7 @@ RewriteTuple = tuple[int, list[FragmentTuple], list[list[int]], list[FragmentTup
 Describe = Callable[["lance.LanceDataset", Iterable[Any]], list[FragmentTuple]]
 
 # So far back history is looked at; each version costs the read of a small file.
-_VERSIONS = 1000
+VERSIONS = 1000
 _RECORDED = "leman-"
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 16 << 20
@@ -51,7 +51,7 @@ def history_of(
     updates: list[UpdateTuple] = []
     rewrites: list[RewriteTuple] = []
     pending, newest = set(names), int(dataset.version)
-    for version in range(newest, max(0, newest - _VERSIONS), -1):
+    for version in range(newest, max(0, newest - VERSIONS), -1):
         if not pending:
             break
         operation = operation_of(dataset, version)
@@ -88,7 +88,7 @@ def _sources(dataset: lance.LanceDataset, version: int, update: Any, describe: D
         before = dataset.checkout_version(version - 1)
         return describe(before, (f for f in before.get_fragments() if f.fragment_id in touched))
     except Exception as error:
-        _raise_if_passing(error, f"read what table version {version} updated")
+        raise_if_passing(error, f"read what table version {version} updated")
         return None
 
 
@@ -109,7 +109,7 @@ def _rewrites(
             described = [describe(fragment._ds, [fragment])[0] for fragment in old]
             yield version, described, [_dropped(fragment) for fragment in old], [describe(f._ds, [f])[0] for f in new]
     except Exception as error:
-        _raise_if_passing(error, f"read what table version {version} rewrote")
+        raise_if_passing(error, f"read what table version {version} rewrote")
 
 
 def _fragments(dataset: lance.LanceDataset) -> dict[int, lance.LanceFragment]:
@@ -154,7 +154,7 @@ def kept_order(
         heads = list(dict.fromkeys(path.split(".")[0] for path in columns))
         return _same_rows(_rows(before, from_ids, heads), _rows(after, to_ids, heads))
     except Exception as error:
-        _raise_if_passing(error, f"compare the rows that table version {version} rewrote")
+        raise_if_passing(error, f"compare the rows that table version {version} rewrote")
         return False
 
 
@@ -205,12 +205,12 @@ def operation_of(dataset: lance.LanceDataset, version: int) -> Any:
     try:
         transaction = dataset.read_transaction(version)
     except Exception as error:
-        _raise_if_passing(error, f"read what table version {version} changed")
+        raise_if_passing(error, f"read what table version {version} changed")
         return None  # Versions that were cleaned up have no history any more.
     return transaction.operation if transaction is not None else None
 
 
-def _raise_if_passing(error: Exception, what: str) -> None:
+def raise_if_passing(error: Exception, what: str) -> None:
     """Raise what may not be so the next time; what is gone stays gone."""
     failure = error if isinstance(error, HostError) else translate(error, what)
     if failure.leman_kind in _PASSING:

@@ -112,6 +112,17 @@ class LanceTable:
         columns = [*self._spec.input_columns, *sorted(self._where_columns), *self._spec.columns]
         return lance_history.kept_order(self._dataset, version, from_ids, to_ids, columns)
 
+    def rows_now(self, rows: dict[int, list[int]], since_version: int) -> dict[int, list[int]]:
+        """Return where rows of an earlier version lie now; see :func:`row_errors.rows_now`."""
+        from .row_errors import rows_now
+
+        try:
+            return rows_now(self._dataset, rows, since_version, self._spec.columns, self._spec.input_columns)
+        except HostError:
+            raise
+        except Exception as error:
+            raise translate(error, f"find rows of table version {since_version} again") from error
+
     def move_to_latest(self) -> int:
         """Make the newest version the one that is planned on and read."""
         self._dataset = self._newest()

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .column_groups import group_name
+from .lance_errors import HostError
+from .moved_rows import follow
 from .table_files import TableFiles
 
 if TYPE_CHECKING:
     import lance
-
-_Range = tuple[int, int]
 
 _FOLDER = "errors"  # In the table's _leman folder.
 
@@ -28,13 +28,17 @@ class RowError:
     job_id, column_name, udf_name, udf_version : str
         The job, its column and function.
     fragment_id, row, row_address : int
-        Where the row lies: fragment, physical row in it, and both as Lance's ``_rowaddr``.
+        Where the row lay in ``table_version``: fragment, physical row in it, and both as Lance's ``_rowaddr``.
     error_type, error_message, traceback : str
         The exception; message and traceback are bounded.
     attempts : int
         How often the function was called on it.
     timestamp : str
         When, UTC.
+    table_version : int or None
+        The table version that the job read the row from; None where an older Leman did not record it. Compactions and
+        updates may have moved the row since: ``open_table(name, version=error.table_version).to_lance()`` has it, with
+        ``filter=f"_rowaddr = {error.row_address}"``.
     """
 
     job_id: str
@@ -49,6 +53,7 @@ class RowError:
     traceback: str
     attempts: int
     timestamp: str
+    table_version: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as a plain dict."""
@@ -81,59 +86,112 @@ def read_errors(
     ]
 
 
+@dataclasses.dataclass(frozen=True)
+class FailedRows:
+    """What a job with ``retry_failed=True`` is about.
+
+    Attributes
+    ----------
+    rows : dict of int to list of int
+        Fragment id → physical rows, sorted, as the table has them now.
+    recorded : dict of int to list of int
+        The same as the records have them.
+    """
+
+    rows: dict[int, list[int]]
+    recorded: dict[int, list[int]]
+
+
 def failed_rows(
     table_uri: str,
     storage_options: Mapping[str, str],
     dataset: lance.LanceDataset,
     columns: tuple[str, ...],
+    input_columns: tuple[str, ...],
     where: str | None,
-) -> dict[int, list[int]]:
+) -> FailedRows:
     """Return the rows that jobs on ``columns`` skipped and that are live, null and selected by ``where`` still.
 
-    Returns
-    -------
-    dict of int to list of int
-        Fragment id → physical rows, sorted.
+    Rows that others have moved since are found where they are now (``docs/formats/error_record.md``).
 
     Warns
     -----
     UserWarning
-        Where recorded rows lie in fragments that are gone: they were moved, and cannot be told from others.
+        Where recorded rows cannot be found again, or are no more.
     """
+    import numpy as np
+
     column = group_name(columns)
-    recorded: dict[int, list[_Range]] = {}
+    parts, since = [np.empty(0, np.uint64)], int(dataset.version)
     for _, record in _records(TableFiles(table_uri, storage_options), None):
-        if record.get("column") == column:
-            for fragment_id, first, end in _ranges_of(record):
-                recorded.setdefault(fragment_id, []).append((first, end))
-    fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in recorded]
-    null = " AND ".join("`{}` IS NULL".format(name.replace("`", "``")) for name in columns)
-    gone = set(recorded) - {fragment.fragment_id for fragment in fragments}
-    if gone:
-        rows_gone = sum(end - first for key in gone for first, end in recorded[key])
+        ranges = _ranges_of(record) if record.get("column") == column else []
+        for fragment_id, first, end in ranges:
+            parts.append(np.arange(first, end, dtype=np.uint64) + (np.uint64(fragment_id) << np.uint64(32)))
+        if ranges:
+            version = record.get("read_version")
+            since = min(since, version if isinstance(version, int) and version > 0 else 1)
+    rows = follow(dataset, np.concatenate(parts), since, [*input_columns, *columns])
+    null = _null_condition(columns)
+    for why, count in rows.lost.items():
         warnings.warn(
-            f"{rows_gone} of the rows of column {column!r} that were skipped lie in "
-            "fragments that were rewritten since and cannot be found again; a backfill with where="
+            f"{count} of the rows of column {column!r} that were skipped {why}; a backfill with where="
             f"'{null}' instead of retry_failed computes all rows that are null",
             stacklevel=4,
         )
-    found: dict[int, set[int]] = {}
-    if fragments:
-        scanner = dataset.scanner(
-            columns=[],
-            filter=null if where is None else f"({where}) AND {null}",
-            with_row_address=True,
-            fragments=fragments,
-        )
-        for batch in scanner.to_batches():
-            addresses = batch.column("_rowaddr").to_numpy()
-            for fragment_id in set((addresses >> 32).tolist()):
-                rows = addresses[addresses >> 32 == fragment_id] & 0xFFFFFFFF
-                for first, end in recorded[fragment_id]:
-                    chosen = rows[(rows >= first) & (rows < end)].tolist()
-                    if chosen:
-                        found.setdefault(fragment_id, set()).update(chosen)
-    return {fragment_id: sorted(rows) for fragment_id, rows in found.items()}
+    chosen = np.isin(
+        rows.addresses, _selected(dataset, rows.addresses, null if where is None else f"({where}) AND {null}")
+    )
+    recorded = rows.origins[chosen]
+    if where is None:
+        recorded = np.concatenate([recorded, rows.updated])
+    return FailedRows(_by_fragment(rows.addresses[chosen]), _by_fragment(recorded))
+
+
+def rows_now(
+    dataset: lance.LanceDataset,
+    rows: Mapping[int, list[int]],
+    since_version: int,
+    columns: tuple[str, ...],
+    input_columns: tuple[str, ...],
+) -> dict[int, list[int]]:
+    """Return where rows of version ``since_version`` lie now, as far as ``columns`` are null there."""
+    import numpy as np
+
+    parts = [np.array(listed, np.uint64) + (np.uint64(key) << np.uint64(32)) for key, listed in rows.items()]
+    found = follow(dataset, np.concatenate([np.empty(0, np.uint64), *parts]), since_version, [*input_columns, *columns])
+    if found.lost:
+        told = "; ".join(f"{count} of the rows to retry {why}" for why, count in found.lost.items())
+        raise HostError("conflict", f"{told}, while the job ran")
+    addresses = found.addresses
+    return _by_fragment(addresses[np.isin(addresses, _selected(dataset, addresses, _null_condition(columns)))])
+
+
+def _null_condition(columns: tuple[str, ...]) -> str:
+    return " AND ".join("`{}` IS NULL".format(name.replace("`", "``")) for name in columns)
+
+
+def _selected(dataset: lance.LanceDataset, addresses: Any, filter: str) -> Any:
+    """Return the addresses of the rows that ``filter`` selects in the fragments of ``addresses``."""
+    import numpy as np
+
+    ids = set(np.unique(addresses >> np.uint64(32)).tolist())
+    fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in ids]
+    if not fragments:
+        return np.empty(0, np.uint64)
+    scanner = dataset.scanner(columns=[], filter=filter, with_row_address=True, fragments=fragments)
+    return np.concatenate(
+        [np.empty(0, np.uint64), *(batch.column("_rowaddr").to_numpy() for batch in scanner.to_batches())]
+    )
+
+
+def _by_fragment(addresses: Any) -> dict[int, list[int]]:
+    """Return fragment id → physical rows, sorted; without those that stand for no row."""
+    import numpy as np
+
+    known = np.unique(addresses[addresses != np.uint64(0xFFFFFFFFFFFFFFFF)])
+    ids, firsts = np.unique(known >> np.uint64(32), return_index=True)
+    rows = np.split((known & np.uint64(0xFFFFFFFF)).astype(np.int64), firsts[1:])
+    return {int(key): listed.tolist() for key, listed in zip(ids.tolist(), rows, strict=False)}
 
 
 def clear_errors(
@@ -207,4 +265,6 @@ def _errors_of(record: dict[str, Any]) -> list[RowError]:
         "udf_name": record["udf_name"],
         "udf_version": record["udf_version"],
     }
-    return [RowError(**job, **error) for error in record["errors"]]
+    # What a later version adds is passed over.
+    known = {field.name for field in dataclasses.fields(RowError)} - set(job)
+    return [RowError(**job, **{name: error[name] for name in known & set(error)}) for error in record["errors"]]

@@ -66,7 +66,16 @@ Result<bool> RowsWereMoved(JobRun& run) {
   LEMAN_ASSIGN_OR_RETURN(const int64_t latest, run.ports.transaction.LatestVersion());
   LEMAN_ASSIGN_OR_RETURN(const auto changes, run.ports.transaction.Changes(run.spec.read_version, latest));
   LEMAN_RETURN_IF_ERROR(CheckSameTable(changes));
-  return TakesAllFragments(run.spec) && AnyRowsMoved(changes);
+  return (TakesAllFragments(run.spec) || run.spec.only_rows) && AnyRowsMoved(changes);
+}
+
+// Rows that were listed by their place in the version before may be elsewhere in this one.
+Status PlanOnLatest(JobRun& run) {
+  const int64_t before = run.spec.read_version;
+  LEMAN_ASSIGN_OR_RETURN(run.spec.read_version, run.ports.snapshot.MoveToLatest());
+  if (!run.spec.only_rows) return Ok();
+  LEMAN_ASSIGN_OR_RETURN(run.spec.only_rows, run.ports.snapshot.RowsNow(*run.spec.only_rows, before));
+  return Ok();
 }
 
 Status RunRounds(JobRun& run, ColumnLease& lease) {
@@ -77,7 +86,7 @@ Status RunRounds(JobRun& run, ColumnLease& lease) {
       if (again) run.log.Event("rows were moved by an update; planning again");
     }
     if (!again) return Ok();
-    LEMAN_ASSIGN_OR_RETURN(run.spec.read_version, run.ports.snapshot.MoveToLatest());
+    LEMAN_RETURN_IF_ERROR(PlanOnLatest(run));
   }
   return MakeError(ErrorKind::kConflict, "other writers changed the fragments of the job in each of ", kMaxRounds,
                    " rounds; run it again when they are done");

@@ -25,12 +25,12 @@ Json RangesOf(const std::set<std::pair<int64_t, int64_t>>& rows) {
 
 }  // namespace
 
-void ErrorLog::Add(const std::vector<SkippedRow>& rows) {
+void ErrorLog::Add(const std::vector<SkippedRow>& rows, int64_t table_version) {
   rows_skipped_ += static_cast<int64_t>(rows.size());
   for (const SkippedRow& row : rows) skipped_.insert({row.fragment_id, row.row});
   for (const SkippedRow& row : rows) {
     if (static_cast<int64_t>(entries_.size()) == kMaxRows) return;
-    entries_.push_back({row, clock_.UnixMicros()});
+    entries_.push_back({row, table_version, clock_.UnixMicros()});
   }
 }
 
@@ -46,13 +46,15 @@ Status ErrorLog::Write() {
                       {"error_message", row.message},
                       {"traceback", row.traceback},
                       {"attempts", row.attempts},
-                      {"timestamp", FormatUtc(entry.unix_micros)}});
+                      {"timestamp", FormatUtc(entry.unix_micros)},
+                      {"table_version", entry.table_version}});
   }
   const Json record = {{"format", 1},
                        {"job_id", spec_.job_id},
                        {"column", spec_.column},
                        {"udf_name", spec_.udf_name},
                        {"udf_version", spec_.udf_version},
+                       {"read_version", spec_.read_version},
                        {"rows_skipped", rows_skipped_},
                        {"errors", std::move(errors)},
                        {"rows", RangesOf(skipped_)}};

@@ -19,7 +19,8 @@ class ErrorLog {
  public:
   ErrorLog(const BackfillSpec& spec, ObjectStore& store, Clock& clock) : spec_(spec), store_(store), clock_(clock) {}
 
-  void Add(const std::vector<SkippedRow>& rows);
+  /// Rows of a version of the table.
+  void Add(const std::vector<SkippedRow>& rows, int64_t table_version);
   [[nodiscard]] int64_t rows_skipped() const { return rows_skipped_; }
   /// Writes the record if there are rows that the last one does not have.
   Status Write();
@@ -29,6 +30,7 @@ class ErrorLog {
  private:
   struct Entry {
     SkippedRow row;
+    int64_t table_version;
     int64_t unix_micros;
   };
 

@@ -226,7 +226,7 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
 void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {
   if (rows.empty()) return;
   metrics_.rows_skipped += static_cast<int64_t>(rows.size());
-  log_.AddSkipped(rows);
+  log_.AddSkipped(rows, spec_.read_version);
   const std::string last = "; the last one: " + rows.back().error_type + ": " + rows.back().message;
   if (spec_.max_skip_count && metrics_.rows_skipped > *spec_.max_skip_count) {
     Fail(MakeError(ErrorKind::kUserFunction, metrics_.rows_skipped,

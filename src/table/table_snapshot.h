@@ -35,6 +35,14 @@ class TableSnapshot {
     (void)rewrite;
     return false;
   }
+  /// Where the physical rows (by fragment, in order) of an earlier version are in this one, as far as they are live and
+  /// the output is null there; rows of which it is only known that they are among others come with those.
+  /// kConflict: some cannot be found again.
+  virtual Result<std::map<int64_t, std::vector<int64_t>>> RowsNow(const std::map<int64_t, std::vector<int64_t>>& rows,
+                                                                  int64_t since_version) {
+    (void)since_version;
+    return rows;
+  }
   /// From now on this is the newest version of the table; returns it.
   virtual Result<int64_t> MoveToLatest() = 0;
 };

@@ -230,15 +230,6 @@ def test_a_fixed_function_fills_the_rows_that_the_old_one_skipped(numbers: leman
     assert numbers.get_errors() == []
 
 
-def test_rows_that_compaction_moved_are_left_to_a_backfill_of_nulls(numbers: leman.Table) -> None:
-    numbers.add_columns({"y": leman.udf(on_error=leman.skip_on_error())(bad_multiples_of_100)})
-    numbers.backfill("y", concurrency=1)
-    numbers.to_lance().optimize.compact_files(target_rows_per_fragment=1000)
-    with pytest.warns(UserWarning, match="10 of the rows of column 'y' that were skipped .* with where='`y` IS NULL'"):
-        assert numbers.backfill("y", retry_failed=True, concurrency=1).rows_computed == 0
-    assert numbers.backfill("y", where="`y` IS NULL", concurrency=1).rows_computed == 10
-
-
 def test_retry_failed_is_checked_at_the_call(numbers: leman.Table) -> None:
     numbers.add_columns({"y": leman.udf(fixed)})
     with pytest.raises(TypeError, match="retry_failed='yes': expected True or False"):
