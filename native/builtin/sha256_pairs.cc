@@ -116,20 +116,19 @@ bool HasMore(Stream* stream) {
   return stream->blocks > 0;
 }
 
-void WriteDigits(const Stream& stream) {
-  uint32_t halves[8];
-  std::memcpy(halves, stream.halves, sizeof halves);
-  const uint32_t words[8] = {halves[3], halves[2], halves[7], halves[6], halves[1], halves[0], halves[5], halves[4]};
-  for (size_t i = 0; i < 8; ++i) {
-    const uint32_t bytes = __builtin_bswap32(words[i]);
-    // Four bytes as eight digits, the upper one of each first.
-    uint64_t digits = bytes;
-    digits = (digits | digits << 16) & 0x0000FFFF0000FFFFU;
-    digits = (digits | digits << 8) & 0x00FF00FF00FF00FFU;
-    digits = (digits >> 4 & 0x000F000F000F000FU) | (digits & 0x000F000F000F000FU) << 8;
-    const uint64_t letters = ((digits + 0x0606060606060606U) >> 4 & 0x0101010101010101U) * ('a' - '0' - 10);
-    digits += 0x3030303030303030U + letters;
-    std::memcpy(stream.out + i * sizeof digits, &digits, sizeof digits);
+__attribute__((target("ssse3"))) void WriteDigits(const Stream& stream) {
+  const __m128i turned = _mm_set_epi64x(0x08090A0B0C0D0E0F, 0x0001020304050607);
+  const __m128i digits = _mm_setr_epi8('0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f');
+  const __m128i low_bits = _mm_set1_epi8(15);
+  const __m128i words[2] = {_mm_unpackhi_epi64(stream.halves[0], stream.halves[1]),
+                            _mm_unpacklo_epi64(stream.halves[0], stream.halves[1])};
+  auto* out = reinterpret_cast<__m128i*>(stream.out);
+  for (const __m128i& four : words) {
+    const __m128i bytes = _mm_shuffle_epi8(four, turned);
+    const __m128i upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_bits);
+    const __m128i lower = _mm_and_si128(bytes, low_bits);
+    _mm_storeu_si128(out++, _mm_shuffle_epi8(digits, _mm_unpacklo_epi8(upper, lower)));
+    _mm_storeu_si128(out++, _mm_shuffle_epi8(digits, _mm_unpackhi_epi8(upper, lower)));
   }
 }
 

@@ -100,6 +100,10 @@ class Preview:
             ],
         }
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show the table in a notebook."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         if not self.rows:
             return f"{self.function_name}: no rows to try it on"
