@@ -2,8 +2,8 @@
 
 Part of it are the function's tokens, defaults, closure values and constructor arguments, and the same of every
 function, class and constant of the user's own modules that it refers to, recursively. Installed packages take part by
-name only, and so do values of their classes, numpy arrays and Arrow types excepted. Where there is no source (typed
-into a prompt), bytecode stands in; that hash also depends on Python's minor version.
+name only, and so do values of their classes; those that ``value_digest.py`` knows, by what they hold. Where there is no
+source (typed into a prompt), bytecode stands in; that hash also depends on Python's minor version.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import dis
 import enum
 import functools
 import hashlib
-import re
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 from .own_modules import is_own_module
 from .source_tokens import source_tokens
+from .value_digest import value_digest
 
 _PLAIN = (bool, int, float, complex, str)
 _Digest = Any  # hashlib's type has no public name before Python 3.13
@@ -125,9 +125,7 @@ class _Hasher:
         cls = type(value)
         self._write("object", cls.__qualname__)
         wrapped = getattr(value, "__wrapped__", None)
-        if isinstance(value, re.Pattern):
-            self._write(str(value.pattern), str(value.flags))
-        elif isinstance(value, (functools.partial, functools.partialmethod)):
+        if isinstance(value, (functools.partial, functools.partialmethod)):
             self._value([value.func, value.args, value.keywords])
         elif isinstance(value, (types.MethodType, classmethod, staticmethod)):
             self._value(value.__func__)
@@ -135,10 +133,8 @@ class _Hasher:
             self._value([value.fget, value.fset])
         elif hasattr(value, "leman_version_parts"):
             self._value(value.leman_version_parts())
-        elif cls.__module__.split(".")[0] == "numpy" and hasattr(value, "dtype") and hasattr(value, "tobytes"):
-            self._write(str(value.dtype), str(value.shape), hashlib.sha256(value.tobytes()).hexdigest())
-        elif cls.__module__.split(".")[0] == "pyarrow" and cls.__name__.endswith(("Type", "Field", "Schema")):
-            self._write(str(value))
+        elif texts := value_digest(value):
+            self._write(*texts)
         elif isinstance(wrapped, types.FunctionType):
             self._value(wrapped)
         elif self._is_own(cls.__module__):

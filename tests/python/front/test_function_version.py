@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
+import uuid
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import leman
+from leman.value_digest import value_digest
 
 FEATURES = '''
 import re
@@ -150,6 +158,46 @@ def test_it_depends_on_defaults_and_closures() -> None:
 
     assert make(2).version == make(2).version
     assert make(2).version != make(3).version
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)),
+        (datetime.timezone.utc, datetime.timezone(datetime.timedelta(hours=1))),
+        (decimal.Decimal("1.10"), decimal.Decimal("1.1")),
+        (Path("/here/first.bin"), Path("/here/second.bin")),
+        (uuid.UUID(int=1), uuid.UUID(int=2)),
+        (slice(1), slice(2)),
+        (np.float32(1), np.float32(2)),
+        (pa.scalar(1), pa.scalar(2)),
+        (pa.array([1, None]), pa.array([None, 1])),
+        (pa.chunked_array([[1], [2]]), pa.chunked_array([[1], [3]])),
+        (pa.table({"a": ["x"]}), pa.table({"b": ["x"]})),
+    ],
+)
+def test_it_changes_with_constants_of_libraries(one: Any, other: Any) -> None:
+    def version_with(constant: Any) -> str:
+        @leman.udf(data_type=pa.int64())
+        def f(x: int) -> Any:
+            return constant
+
+        return f.version
+
+    assert version_with(one) == version_with(pickle.loads(pickle.dumps(one)))
+    assert version_with(one) != version_with(other)
+
+
+def test_it_changes_with_tables_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    frames = [
+        pandas.DataFrame({"a": [1, 2]}),
+        pandas.DataFrame({"a": [1, 3]}),
+        pandas.DataFrame({"b": [1, 2]}),
+        pandas.DataFrame({"a": [1, 2]}, index=[5, 6]),
+    ]
+    assert len({value_digest(frame) for frame in frames}) == len(frames)
+    assert value_digest(frames[0]) == value_digest(frames[0].copy())
 
 
 def test_a_function_without_source_is_hashed_by_its_bytecode() -> None:
