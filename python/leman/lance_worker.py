@@ -170,6 +170,8 @@ class WorkerSession:
         except Exception as error:
             with contextlib.suppress(AttributeError, TypeError):
                 error.leman_function = job["function_name"]  # type: ignore[attr-defined]
+            if isinstance(error, ModuleNotFoundError):
+                error.msg += "; install it where the job's workers run"
             raise
         self.kind: str = "async" if self.function.is_async else self.function.kind
         self._async_threads = 0

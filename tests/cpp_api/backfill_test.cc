@@ -84,6 +84,7 @@ TEST_F(BackfillTest, AFailingRowFailsTheJobUnlessItsPolicySaysOtherwise) {
   skip.match = "is odd";
   skip.errors = {"NativeFunctionError"};
   fails.on_error = {skip};
+  fails.timeout = leman::Seconds(60);
   leman::BackfillOptions options = TwoWorkers();
   options.udf = fails;
   EXPECT_EQ(numbers.Backfill("y", options)->rows_skipped, 50);

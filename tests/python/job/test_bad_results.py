@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -288,3 +290,19 @@ def test_data_frames_are_batches(db: leman.Connection) -> None:
     assert table.to_arrow().column("one").to_pylist() == list(range(6))
     with pytest.raises(leman.UserFunctionError, match=r"'too_many' returned a DataFrame of 2 columns; expected one"):
         table.backfill("too_many", concurrency=1)
+
+
+def test_a_module_that_workers_lack_is_named(db: leman.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = db.create_table("t", pa.table({"x": pa.array(range(6), pa.int64())}))
+    module = types.ModuleType("only_in_the_notebook")
+    module.double = lambda x: 2 * x  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "only_in_the_notebook", module)
+
+    @leman.udf
+    def doubled(x: int) -> int:
+        return module.double(x)
+
+    table.add_columns({"y": doubled})
+    expected = r"function 'doubled' raised .*No module named 'only_in_the_notebook'; install it where the job's workers"
+    with pytest.raises(leman.UserFunctionError, match=expected):
+        table.backfill("y", concurrency=1)
