@@ -86,7 +86,7 @@ struct ScanOptions {
 /// Which jobs to list.
 struct JobsOptions {
   std::optional<std::string> table_name;  ///< Only jobs of this table.
-  std::optional<std::string> status;      ///< Only PENDING, RUNNING, DONE, FAILED or CANCELLED ones.
+  std::optional<std::string> status;      ///< Only PENDING, RUNNING, DONE, FAILED, CANCELLED or LOST ones.
 };
 
 /// Which rows that jobs skipped to list.
@@ -117,7 +117,8 @@ struct Job {
   JobId job_id;
   std::string table_name;
   std::string column;
-  std::string status;  ///< PENDING, RUNNING, DONE, FAILED or CANCELLED; FAILED also where its driver died.
+  std::string status;  ///< PENDING, RUNNING, DONE, FAILED or CANCELLED; FAILED also where its driver died; LOST: see
+                       ///< guide.md, "Jobs".
   std::optional<Time> launched_at;
   std::optional<Time> updated_at;
   std::optional<Time> completed_at;

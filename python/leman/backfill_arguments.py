@@ -144,7 +144,7 @@ def _refuse_running_job(table: Table, job_id: str) -> None:
     if content is None:
         return
     job = read_record(job_id, content, table.name, table.uri)
-    if not job.is_over:
+    if not job.is_over and job.status != "LOST":
         raise ValueError(
             f"job_id={job_id!r}: a job of that id is {job.status} (process {job.driver_pid} on {job.driver_host}); "
             "wait for it, cancel it, or choose another id"

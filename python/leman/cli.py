@@ -415,7 +415,7 @@ def backfill(uri: str, table: str, column: str, trust: bool, quiet: bool, **opti
 @click.option("--table", help="Only jobs of this table.")
 @click.option(
     "--status",
-    type=click.Choice(["PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED"], case_sensitive=False),
+    type=click.Choice(["PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED", "LOST"], case_sensitive=False),
     help="Only these.",
 )
 def jobs(uri: str, table: str | None, status: str | None) -> None:
@@ -471,7 +471,9 @@ def cancel(uri: str, job_id: str) -> None:
     if _is_json():
         cli_output.print_json({"job_id": found.job_id, "asked": asked, "status": found.status})
     else:
-        print(f"Job {job_id} was asked to stop." if asked else f"Job {job_id} is over already: {found.status}.")
+        silent = f" But {found.error}." if found.status == "LOST" else ""
+        told = "is over already: " + found.status
+        print(f"Job {job_id} was asked to stop.{silent}" if asked else f"Job {job_id} {told}.")
 
 
 @cli.command()

@@ -155,7 +155,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
     ]
     print_rows(["job", "column", "status", "rows computed", "launched (UTC)"], rows)
     for job in jobs:
-        if job.status == "FAILED" and job.error:
+        if job.status in ("FAILED", "LOST") and job.error:
             print(f"{job.job_id}: {_cell(_first_line(job.error))}")
 
 

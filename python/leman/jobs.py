@@ -19,11 +19,12 @@ from .table_files import TableFiles
 if TYPE_CHECKING:
     from .connection import Connection
 
-STATUSES = ("PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED")
+_RECORDED = ("PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED")
+STATUSES = (*_RECORDED, "LOST")
 FORMAT = 1
 _SUFFIX = ".json"
-_SILENT_HERE_S = 60.0
-_SILENT_ELSEWHERE_S = 600.0
+_LOST_S = 60.0  # As long as a lease holds; a driver writes at least every 15 s.
+_DEAD_S = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +36,14 @@ class Job:
     job_id, table_name, column : str
         What it is.
     status : str
-        ``PENDING``, ``RUNNING``, ``DONE``, ``FAILED`` or ``CANCELLED``; ``FAILED`` also where its driver died.
+        ``PENDING``, ``RUNNING``, ``DONE``, ``FAILED`` or ``CANCELLED``; ``FAILED`` also where its driver died, ``LOST``
+        where it has not been heard of for a minute.
     launched_at, updated_at, completed_at : datetime or None
         In UTC.
     error : str or None
         Why it failed or was cancelled.
     error_type : str or None
-        Name of the exception; ``DriverDied`` and ``CorruptRecord`` are the reader's own.
+        Name of the exception; ``DriverDied``, ``DriverLost`` and ``CorruptRecord`` are the reader's own.
     metrics : dict
         Counts and times.
     events : list of dict
@@ -171,7 +173,7 @@ def _parse(name: str, content: bytes, table_name: str, table_uri: str) -> Job:
         raise ValueError(f"its format is {record.get('format')!r}, and this Leman reads {FORMAT}")
     if record.get("job_id") != name:
         raise ValueError(f"its job_id is {record.get('job_id')!r}")
-    if record.get("status") not in STATUSES:
+    if record.get("status") not in _RECORDED:
         raise ValueError(f"its status is {record.get('status')!r}")
     error, driver = record.get("error") or {}, record.get("driver") or {}
     events = [entry for entry in record.get("events") or [] if isinstance(entry, dict)]
@@ -215,34 +217,38 @@ def _show_death(job: Job, content: bytes) -> Job:
     if job.is_over:
         return job
     driver = json.loads(content).get("driver") or {}
-    reason = _death(job, driver)
+    reason, is_dead = _death(job, driver)
     if reason is None:
         return job
-    message = f"{reason}; what was computed is kept: run the same backfill again to resume"
-    return dataclasses.replace(job, status="FAILED", error=message, error_type="DriverDied")
+    advice = "what was computed is kept: run the same backfill again to resume"
+    if is_dead:
+        return dataclasses.replace(job, status="FAILED", error=f"{reason}; {advice}", error_type="DriverDied")
+    why = "it ended while its storage was away, or stands still, or is cut off"
+    return dataclasses.replace(job, status="LOST", error=f"{reason}: {why}; {advice}", error_type="DriverLost")
 
 
-def _death(job: Job, driver: Mapping[str, Any]) -> str | None:
+def _death(job: Job, driver: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Return why the driver may not be there any more, if it may not, and whether that is certain."""
     now = datetime.datetime.now(datetime.timezone.utc)
     silent_s = (now - job.updated_at).total_seconds() if job.updated_at else float("inf")
     pid = job.driver_pid
+    who = f"its driver (process {pid} on {job.driver_host})"
+    since = f" since {job.updated_at:%Y-%m-%dT%H:%M:%SZ}" if job.updated_at else ""
+    silence = f"{who} has not been heard of for {_duration(silent_s)}{since}" if silent_s > _LOST_S else None
     if job.driver_host != socket.gethostname() or pid is None:
-        if silent_s > _SILENT_ELSEWHERE_S:
-            return f"its driver (process {pid} on {job.driver_host}) has not been heard of for {_duration(silent_s)}"
-        return None
+        return silence, silent_s > _DEAD_S
     if not _is_alive(pid):
-        return f"its driver (process {pid}) died"
+        return f"its driver (process {pid}) died", True
     boot_id, start_ticks = driver.get("boot_id"), driver.get("start_ticks")
     if boot_id is None and start_ticks is None:
-        silent = silent_s > _SILENT_HERE_S
-        return f"its driver (process {pid}) has not been heard of for {_duration(silent_s)}" if silent else None
+        return silence, True
     same_boot = boot_id is None or boot_id == _read_text("/proc/sys/kernel/random/boot_id")
     same_start = start_ticks is None or start_ticks == _start_ticks(pid)
     if not (same_boot and same_start):
-        return f"its driver (process {pid}) died"
+        return f"its driver (process {pid}) died", True
     if pid == os.getpid() and start_ticks is not None and not _runs_here(job.job_id):
-        return "it ended in this process while its record could not be written"
-    return None
+        return "it ended in this process while its record could not be written", True
+    return silence, False
 
 
 def _runs_here(job_id: str) -> bool:

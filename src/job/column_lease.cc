@@ -69,6 +69,20 @@ bool IsStale(const Lease& lease, const BackfillSpec& spec, int64_t now_micros) {
          EndedHere(lease, spec);
 }
 
+Error BusyError(const BackfillSpec& spec, const Lease& held, int64_t now_micros) {
+  constexpr int64_t kMicrosPerSecond = 1'000'000;
+  const int64_t silent_s = (now_micros - held.renewed_micros) / kMicrosPerSecond;
+  std::string silence;
+  if (static_cast<double>(silent_s) > 1.5 * ColumnLease::kHeartbeatSecs) {
+    silence = ". It has not been heard of for " + std::to_string(silent_s) +
+              " s: if it stays silent, the column is free in " +
+              std::to_string(ColumnLease::kExpiresAfterMicros / kMicrosPerSecond - silent_s + 1) + " s";
+  }
+  return MakeError(ErrorKind::kAlreadyExists, "column '", spec.column, "' is being filled by job ", held.job_id,
+                   " (process ", held.holder.pid, " on ", held.holder.host,
+                   "); wait for it, or stop it with `leman cancel`", silence);
+}
+
 }  // namespace
 
 ColumnLease::ColumnLease(const BackfillSpec& spec, ObjectStore& store, Clock& clock)
@@ -104,9 +118,7 @@ Result<std::unique_ptr<ColumnLease>> ColumnLease::Acquire(const BackfillSpec& sp
   const std::optional<Lease> held = bytes.ok() ? Parse(*bytes) : std::nullopt;
   if (held && !IsStale(*held, spec, clock.UnixMicros())) {
     lease->token_.clear();  // not ours: the destructor must not remove it
-    return MakeError(ErrorKind::kAlreadyExists, "column '", spec.column, "' is being filled by job ", held->job_id,
-                     " (process ", held->holder.pid, " on ", held->holder.host,
-                     "); wait for it, or stop it with `leman cancel`");
+    return BusyError(spec, *held, clock.UnixMicros());
   }
   lease->fence_ = held ? held->fence + 1 : 1;
   // Of several jobs that find a dead one's lease, one takes it over.

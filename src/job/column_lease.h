@@ -29,6 +29,8 @@ class ColumnLease {
   Status Renew(int64_t every_ns);
 
   static constexpr int64_t kExpiresAfterMicros = 60'000'000;
+  /// A driver that lives says so at least so often, in its lease and its record, however rarely it tells its figures.
+  static constexpr double kHeartbeatSecs = 15.0;
 
  private:
   ColumnLease(const BackfillSpec& spec, ObjectStore& store, Clock& clock);

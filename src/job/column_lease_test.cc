@@ -33,6 +33,18 @@ TEST_F(ColumnLeaseTest, ASecondJobIsToldWhichOneRuns) {
   EXPECT_TRUE((*first)->Check().ok());
 }
 
+TEST_F(ColumnLeaseTest, ASecondJobIsToldWhenASilentOneIsOutOfTheWay) {
+  const auto first = ColumnLease::Acquire(SpecOf("job-a"), store_, clock_);
+  ASSERT_TRUE(first.ok());
+  clock_.AdvanceNs(40'000'000'000);
+  const auto second = ColumnLease::Acquire(SpecOf("job-b"), store_, clock_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.error().message.find("not been heard of for 40 s"), std::string::npos) << second.error().message;
+  EXPECT_NE(second.error().message.find("free in 21 s"), std::string::npos) << second.error().message;
+  clock_.AdvanceNs(21'000'000'000);
+  EXPECT_TRUE(ColumnLease::Acquire(SpecOf("job-b"), store_, clock_).ok());
+}
+
 TEST_F(ColumnLeaseTest, OtherColumnsAreFree) {
   const auto first = ColumnLease::Acquire(SpecOf("job-a"), store_, clock_);
   EXPECT_TRUE(ColumnLease::Acquire(SpecOf("job-b", "z"), store_, clock_).ok());

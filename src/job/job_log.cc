@@ -1,7 +1,9 @@
 #include "job/job_log.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "job/column_lease.h"
 #include "job/process_identity.h"
 
 namespace leman {
@@ -112,7 +114,7 @@ void JobLog::Write(JobStatus status, const JobMetrics& metrics, const std::optio
                    bool now) {
   const int64_t now_ns = clock_.MonotonicNs();
   const double since_s = Seconds(now_ns - last_write_ns_);
-  if (!now && last_write_ns_ >= 0 && since_s < spec_.refresh_status_secs) return;
+  if (!now && last_write_ns_ >= 0 && since_s < std::min(spec_.refresh_status_secs, ColumnLease::kHeartbeatSecs)) return;
   last_write_ns_ = now_ns;
   const Status written = store_.Put("_leman/jobs/" + spec_.job_id + ".json", Render(status, metrics, error, version));
   if (!written.ok() && !write_error_) write_error_ = written.error();

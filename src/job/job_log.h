@@ -25,7 +25,8 @@ class JobLog {
   void Event(const std::string& message);
   /// Rows of a table version that were skipped; they are written beside the record.
   void AddSkipped(const std::vector<SkippedRow>& rows, int64_t table_version) { errors_.Add(rows, table_version); }
-  /// Writes the record if refresh_status_secs have passed since the last time, or if `now`.
+  /// Writes the record if refresh_status_secs, or the time of a heartbeat, have passed since the last time, or if
+  /// `now`.
   void Write(JobStatus status, const JobMetrics& metrics, const std::optional<Error>& error, int64_t version, bool now);
   /// Whether somebody has asked to cancel the job since the last call; looks at most once a refresh period.
   bool CancelRequested();

@@ -51,6 +51,14 @@ TEST_F(JobLogTest, WritesOnceARefreshPeriodUnlessAskedTo) {
   EXPECT_EQ(Record()["metrics"]["rows_computed"], 3);
 }
 
+TEST_F(JobLogTest, SaysThatItLivesHoweverRarelyItTellsItsFigures) {
+  spec_.refresh_status_secs = 3600;
+  Write(false);
+  clock_.AdvanceNs(16 * kSecond);
+  Write(false);
+  EXPECT_EQ(Record()["updated_at"], "1970-01-01T00:00:16.000Z");
+}
+
 TEST_F(JobLogTest, TimesSayWhenItBeganAndEnded) {
   clock_.AdvanceNs(2 * kSecond);
   Write(true);

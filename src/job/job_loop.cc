@@ -179,7 +179,8 @@ Status JobLoop::CheckStop() {
     const std::string phase = scheduler_.finished() ? "assembling" : "computing";
     if (!ports_.host.OnProgress(metrics_, phase)) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
   }
-  LEMAN_RETURN_IF_ERROR(lease_.Renew(static_cast<int64_t>(spec_.refresh_status_secs * kNsPerSecond)));
+  const double heartbeat_s = std::min(spec_.refresh_status_secs, ColumnLease::kHeartbeatSecs);
+  LEMAN_RETURN_IF_ERROR(lease_.Renew(static_cast<int64_t>(heartbeat_s * kNsPerSecond)));
   if (log_.CancelRequested()) return MakeError(ErrorKind::kCancelled, "the job was cancelled");
   return Ok();
 }

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import leman
+from leman.cli import cli
 from leman.jobs import request_cancel
 
 
@@ -139,12 +141,36 @@ def test_a_process_id_that_was_given_away_is_no_driver(texts: leman.Table) -> No
     assert {job.status for job in texts.connection.list_jobs()} == {"FAILED"}
 
 
-def test_a_driver_elsewhere_is_believed_for_ten_minutes(texts: leman.Table) -> None:
+def ago(seconds: float) -> str:
+    return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)).isoformat()
+
+
+def test_a_silent_driver_elsewhere_is_lost_and_after_ten_minutes_dead(texts: leman.Table) -> None:
     away = {"pid": 1, "host": "elsewhere.example"}
-    record(texts, "fresh", status="RUNNING", driver=away)
-    record(texts, "old", status="RUNNING", driver=away, updated_at="2026-01-01T00:00:00Z")
-    assert texts.connection.get_job("fresh").status == "RUNNING"
-    assert "has not been heard of" in (texts.connection.get_job("old").error or "")
+    record(texts, "fresh", status="RUNNING", driver=away, updated_at=ago(50))
+    record(texts, "silent", status="RUNNING", driver=away, updated_at=ago(70))
+    record(texts, "old", status="RUNNING", driver=away, updated_at=ago(700))
+    jobs = {job.job_id: job for job in texts.connection.list_jobs()}
+    assert {name: job.status for name, job in jobs.items()} == {"fresh": "RUNNING", "silent": "LOST", "old": "FAILED"}
+    assert "(process 1 on elsewhere.example) has not been heard of for" in (jobs["silent"].error or "")
+    assert "has not been heard of for 12 min" in (jobs["old"].error or "")
+
+
+def test_a_silent_driver_that_lives_here_is_lost_and_cleaned_after_by_nobody(texts: leman.Table) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        ticks = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        driver = {"pid": process.pid, "host": socket.gethostname(), "start_ticks": ticks}
+        record(texts, "silent", status="RUNNING", driver=driver, updated_at=ago(7000))
+        job = texts.connection.get_job("silent")
+        assert (job.status, job.error_type, job.is_over) == ("LOST", "DriverLost", False)
+        asked = CliRunner().invoke(cli, ["cancel", texts.connection.uri, "silent"])
+        assert "was asked to stop. But its driver (process" in asked.output and "for 117 min since" in asked.output
+        listed = CliRunner().invoke(cli, ["jobs", texts.connection.uri, "--status", "lost"])
+        assert "silent: its driver (process" in listed.output
+    finally:
+        process.communicate(b"\n", timeout=30)
+    assert texts.connection.get_job("silent").status == "FAILED"
 
 
 def test_cancelling_writes_a_request_beside_the_record(texts: leman.Table) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
+import json
 import pathlib
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,7 +18,7 @@ import pytest
 
 import leman
 from leman.lance_cleanup import clean_table
-from leman.object_door import open_door
+from leman.object_door import ObjectDoor, open_door
 
 from .s3_server import SECRET_KEY, Proxy, S3Server
 
@@ -124,3 +128,74 @@ def test_a_server_that_stays_away_fails_the_job_which_resumes_and_leaves_no_uplo
     clean_table(db.table_uri("blobs"), options, grace_s=0.0)
     assert not door.pending_uploads("data")
     _check(db, options)
+
+
+_DRIVER = """
+import json, sys
+import leman
+
+@leman.udf(version="1")
+def tenfold(x: int) -> int:
+    return x * 10
+
+table = leman.connect(sys.argv[1], storage_options=json.loads(sys.stdin.readline())).open_table("numbers")
+table.add_columns({"y": tenfold})
+try:
+    table.backfill("y", concurrency=1, checkpoint_size=25, job_id="lost", progress=False)
+except leman.JobFailedError:
+    print("ended", flush=True)
+sys.stdin.readline()
+"""
+
+
+def _age(door: ObjectDoor, key: str, changes: dict[str, object]) -> None:
+    """Make a lease or a record one that was written longer ago."""
+    content = json.loads(door.get(key))
+    door.put(key, json.dumps({**content, **changes}).encode())
+
+
+def test_to_others_a_job_that_ended_while_its_store_was_away_is_lost_and_not_in_the_way(
+    options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path
+) -> None:
+    uri = f"s3://bucket/{tmp_path.name}"
+    db = leman.connect(uri, storage_options=options)
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(100), pa.int64())}))
+    gone = threading.Event()
+
+    def go(method: str, path: str) -> None:
+        if method == "PUT" and "/data/" in path and gone.is_set() is False and "/checkpoints/" not in path:
+            gone.set()
+            server.kill()
+
+    proxy.fault = go
+    impatient = {**options, "client_retry_timeout": "1", "client_max_retries": "1"}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _DRIVER, uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert driver.stdin is not None and driver.stdout is not None
+        driver.stdin.write(json.dumps(impatient) + "\n")
+        driver.stdin.flush()
+        assert driver.stdout.readline() == "ended\n"
+        assert gone.is_set()
+        proxy.fault = lambda method, path: None
+        server.start()
+        # Its process lives on; nobody can know yet that the job does not.
+        assert db.get_job("lost").status == "RUNNING"
+        with pytest.raises(leman.ColumnBusyError, match="is being filled by job lost"):
+            table.backfill("y", progress=False)
+        door = open_door(db.table_uri("numbers"), options)
+        (lease,) = door.entries("_leman/leases")
+        minute_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=61)
+        _age(door, f"_leman/leases/{lease[0]}", {"renewed_at_us": int(minute_ago.timestamp() * 1e6)})
+        _age(door, "_leman/jobs/lost.json", {"updated_at": minute_ago.isoformat()})
+        job = db.get_job("lost")
+        assert (job.status, job.error_type, job.is_over) == ("LOST", "DriverLost", False)
+        assert f"s since {minute_ago:%Y-%m-%dT%H:%M:%SZ}: it ended while its storage was away" in str(job.error)
+        assert [found.job_id for found in db.list_jobs(status="LOST")] == ["lost"]
+        assert table.backfill("y", job_id="lost", progress=False).rows_computed == 0
+        assert db.get_job("lost").status == "DONE"
+        assert driver.poll() is None
+    finally:
+        driver.communicate("\n", timeout=30)
+    assert table.to_arrow().column("y").to_pylist() == [x * 10 for x in range(100)]
