@@ -159,6 +159,14 @@ RowDecision PythonJobHost::DecideRow(const RowFailure& failure) {
   return *decision == 1 ? RowDecision::kSkip : *decision == 2 ? RowDecision::kRetry : RowDecision::kFail;
 }
 
+void PythonJobHost::OnNotice(const std::string& text) {
+  // It is in the job's record, too.
+  (void)WithPython([&] {
+    host_.attr("on_notice")(text);
+    return Unit{};
+  });
+}
+
 bool PythonJobHost::OnProgress(const JobMetrics& metrics, const std::string& phase) {
   const nb::gil_scoped_acquire gil;
   try {
@@ -186,6 +194,8 @@ BackfillSpec SpecFrom(const nb::dict& request) {
   Read(request, "udf_name", spec.udf_name);
   Read(request, "udf_version", spec.udf_version);
   Read(request, "output_type", spec.output_type);
+  Read(request, "value_bytes", spec.value_bytes);
+  Read(request, "copies_in_store", spec.copies_in_store);
   Read(request, "where", spec.where);
   Read(request, "where_reads_output", spec.where_reads_output);
   Read(request, "done_version", spec.done_version);

@@ -42,6 +42,7 @@ class PythonJobHost final : public JobHost {
 
   Result<std::string> WorkerPayload() override;
   RowDecision DecideRow(const RowFailure& failure) override;
+  void OnNotice(const std::string& text) override;
   bool OnProgress(const JobMetrics& metrics, const std::string& phase) override;
 
  private:

@@ -55,6 +55,8 @@ class DriverHost:
         self.door = open_remote(spec.table_uri, spec.storage_options)
         elsewhere = spec.checkpoint_root
         self.checkpoint_door = None if elsewhere is None else open_remote(elsewhere, spec.storage_options)
+        self._uploads: PartUploads | None = None
+        self._notices: collections.deque[str] = collections.deque()
         self.terminated = False
         self.interrupt: BaseException | None = None
         self.workers: executors.Workers | None = None
@@ -99,7 +101,7 @@ class DriverHost:
                     "assembled_bytes_per_s": self._assembly_rate,
                     "rows_per_s": rows / elapsed_s if elapsed_s > 0 else 0.0,
                     "elapsed_s": elapsed_s,
-                    "message": self.workers.take_message() if self.workers is not None else None,
+                    "message": self._message(),
                 }
             )
         return not (self.terminated or (self._cancel is not None and self._cancel.cancelled))
@@ -115,7 +117,23 @@ class DriverHost:
         assert self.door is not None
         if self._spec.checkpoint_root is None:
             return self.door.part_uploads()
-        return self.door.part_uploads_from(self.checkpoint_door)
+        if self._uploads is None:
+            self._uploads = self.door.part_uploads_from(self.checkpoint_door)
+        return self._uploads
+
+    @property
+    def copies_in_store(self) -> bool:
+        """Whether an object store copies ranges of checkpoints into data files."""
+        return self.door is not None and self.part_uploads().copies_ranges
+
+    def on_notice(self, text: str) -> None:
+        """Take what the user should see, once."""
+        self._notices.append(text)
+
+    def _message(self) -> str | None:
+        if self._notices:
+            return self._notices.popleft()
+        return self.workers.take_message() if self.workers is not None else None
 
     def _files_of(self, root: str | None, path: str) -> str:
         """Return where a file lies: where anything is in an object store, the engine names files by keys."""
@@ -171,10 +189,11 @@ class _Sigterm:
             signal.signal(signal.SIGTERM, self._previous)
 
 
-def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
+def _engine_spec(spec: BackfillSpec, table: Any, host: DriverHost) -> dict[str, Any]:
     from .column_groups import type_identity
     from .row_policy import skip_limits
     from .table_files import local_path
+    from .value_width import value_bytes
 
     # A described function of a plan has no matchers; a plan computes nothing.
     max_skip_count, max_skip_fraction = skip_limits(getattr(spec.udf, "on_error", ()))
@@ -192,6 +211,8 @@ def _engine_spec(spec: BackfillSpec, table: Any) -> dict[str, Any]:
         "udf_version": spec.udf_version,
         "columns": list(spec.columns),
         "output_type": type_identity(spec.output_type, spec.unpacked),
+        "value_bytes": value_bytes(spec.output_type),
+        "copies_in_store": spec.checkpoint_rows is not None and host.copies_in_store,
         "where": spec.where,
         "where_reads_output": table.where_reads_output,
         "done_version": spec.done_version,
@@ -274,7 +295,7 @@ def run_backfill(
         )
     _running.add(spec.job_id)
     try:
-        request = _engine_spec(spec, table)
+        request = _engine_spec(spec, table, host)
         with _Sigterm(host), executors.used_workers(executor, spec) as workers:
             host.workers = workers
             result: dict[str, Any] = _engine.run_backfill(request, host, workers.control_fd, workers.remote)
@@ -310,7 +331,8 @@ def plan_backfill(spec: BackfillSpec, dataset: lance.LanceDataset) -> Plan:
     from .lance_table import LanceTable
 
     table = LanceTable(dataset, spec)
-    return Plan(_engine.plan_backfill(_engine_spec(spec, table), DriverHost(spec, table)))
+    host = DriverHost(spec, table)
+    return Plan(_engine.plan_backfill(_engine_spec(spec, table, host), host))
 
 
 def as_rider(spec: BackfillSpec, dataset: lance.LanceDataset) -> Rider:

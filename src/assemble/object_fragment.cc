@@ -80,9 +80,11 @@ class ObjectFiles final : public AssemblyFiles {
     object_options.threads = kRequestsAtOnce;
     object_options.cancel = options_.cancel;
     object_options.on_bytes = options_.on_bytes;
-    LEMAN_RETURN_IF_ERROR(AssembleToObject(plan, objects_, output_key_, store_, uploads_, object_options));
+    LEMAN_ASSIGN_OR_RETURN(const ObjectAssembly assembly,
+                           AssembleToObject(plan, objects_, output_key_, store_, uploads_, object_options));
     AssemblyBytes bytes;
     bytes.copied = plan.size_bytes;
+    bytes.streamed = assembly.uploaded_bytes;
     return bytes;
   }
 

@@ -84,6 +84,7 @@ class JobLoop {
   void ReadWorker(WorkerId id);
   void OnMessage(WorkerId id, const Message& message);
   void OnCheckpoint(const CheckpointDone& done);
+  void TellOfSmallParts(const CheckpointDone& done);
   void AddSkipped(const std::vector<SkippedRow>& rows);
   void OnTaskFailed(WorkerId id, const TaskFailed& failed);
   void OnBlamed(const BlameRow& blame);
@@ -132,6 +133,7 @@ class JobLoop {
   int64_t metrics_base_tasks_done_ = 0;
   int64_t metrics_base_retries_ = 0;
   bool commit_running_ = false;
+  bool told_of_small_parts_ = false;
   int64_t assemblies_running_ = 0;
   int64_t fragments_settled_ = 0;  ///< Committed, or to be planned again.
   int64_t fragments_again_ = 0;

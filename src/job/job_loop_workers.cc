@@ -3,7 +3,9 @@
 #include <sstream>
 #include <utility>
 
+#include "io/part_uploads.h"
 #include "job/job_loop.h"
+#include "plan/small_parts.h"
 
 namespace leman {
 namespace {
@@ -218,9 +220,24 @@ void JobLoop::OnCheckpoint(const CheckpointDone& done) {
                std::to_string(spec_.memory_bytes / kMiB) + " MiB");
   }
   metrics_.work.Add(done.times);
+  TellOfSmallParts(done);
   // Locks of a shared file system may be worth nothing between machines: then only the bytes tell.
   AddPart({checkpoints_.KeyOf(done.path), done.range, !ports_.pool.on_this_machine()});
   AddSkipped(done.skipped);
+}
+
+// By a checkpoint that has all the rows that it may have, once some are there.
+void JobLoop::TellOfSmallParts(const CheckpointDone& done) {
+  constexpr int64_t kSome = 3;
+  static_assert(kSmallestPartBytes == PartLimits{}.min_part_bytes);
+  if (told_of_small_parts_ || metrics_.checkpoints_written < kSome || done.range.rows() != spec_.checkpoint_rows)
+    return;
+  told_of_small_parts_ = true;
+  const double row_bytes = static_cast<double>(done.size_bytes) / static_cast<double>(done.range.rows());
+  const std::string note = SmallPartsNote(spec_, row_bytes, metrics_.rows_total, metrics_.fragments_total);
+  if (note.empty()) return;
+  log_.Event(note);
+  ports_.host.OnNotice(note);
 }
 
 void JobLoop::AddSkipped(const std::vector<SkippedRow>& rows) {

@@ -65,6 +65,8 @@ class JobHost {
   virtual Result<std::string> WorkerPayload() = 0;
   /// What the function's row-failure policy says about a row that ends its workers.
   virtual RowDecision DecideRow(const RowFailure& failure) = 0;
+  /// Something about the job that its user can do better; for people.
+  virtual void OnNotice(const std::string& /*text*/) {}
   /// Called about ten times a second and at the end; false asks to cancel.
   virtual bool OnProgress(const JobMetrics& metrics, const std::string& phase) = 0;
 };

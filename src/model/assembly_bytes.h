@@ -12,6 +12,7 @@ struct AssemblyBytes {
   int64_t reflinked = 0;  ///< Blocks that the file system shares with the checkpoints.
   int64_t copied = 0;     ///< Pages copied as they are, and what was written around them.
   int64_t reencoded = 0;  ///< Decoded and encoded again.
+  int64_t streamed = 0;   ///< Of `copied`, what an object store did not copy itself: it went through the driver.
 
   void Add(const AssemblyBytes& other) {
     placed += other.placed;
@@ -19,6 +20,7 @@ struct AssemblyBytes {
     reflinked += other.reflinked;
     copied += other.copied;
     reencoded += other.reencoded;
+    streamed += other.streamed;
   }
   /// What assembly itself wrote.
   [[nodiscard]] int64_t written() const { return copied + reencoded; }

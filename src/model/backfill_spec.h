@@ -20,7 +20,9 @@ struct BackfillSpec {
   std::vector<std::string> columns;  ///< Where one function fills several columns together: their names.
   std::string udf_name;
   std::string udf_version;
-  std::string output_type;  ///< The column's type as text; part of every identity.
+  std::string output_type;       ///< The column's type as text; part of every identity.
+  int64_t value_bytes = 0;       ///< Of each value, where its type says so; 0: only the value tells.
+  bool copies_in_store = false;  ///< The object store copies ranges of checkpoints into data files.
   std::optional<std::string> where;
   bool where_reads_output = false;  ///< `where` names the column that is filled: its record cannot tell what is done.
   std::optional<std::string> done_version;

@@ -91,6 +91,7 @@ void VisitMetrics(const JobMetrics& m, const Count& count, const Real& real) {
   count("bytes_linked", m.assembly.linked);
   count("bytes_reflinked", m.assembly.reflinked);
   count("bytes_copied", m.assembly.copied);
+  count("bytes_streamed", m.assembly.streamed);
   count("bytes_reencoded", m.assembly.reencoded);
   count("bytes_written", m.bytes_written());
   real("write_amplification", m.write_amplification());

@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "plan/small_parts.h"
+
 namespace leman {
 
 std::string FragmentAdvice(const BackfillSpec& spec, const Plan& plan) {
@@ -30,6 +32,8 @@ std::string PrintPlan(const BackfillSpec& spec, const Plan& plan) {
           : (static_cast<int64_t>(plan.fragments.size()) + *spec.commit_granularity - 1) / *spec.commit_granularity;
   text << "  commits       at most " << commits << "\n";
   if (const std::string advice = FragmentAdvice(spec, plan); !advice.empty())
+    text << "  note          " << advice << "\n";
+  if (const std::string advice = SmallPartsAdvice(spec, plan); !advice.empty())
     text << "  note          " << advice << "\n";
   return text.str();
 }

@@ -41,7 +41,9 @@ def test_a_column_is_filled_and_a_second_run_has_nothing_to_do(db, options, serv
     again = table.backfill("y", concurrency=2)
     assert again.rows_computed == 0
     assert [job.status for job in db.list_jobs("numbers")] == ["DONE", "DONE"]
-    left = [p for p in server.objects.rglob("*") if p.is_file() and "/_leman/" in str(p)]
+    own = server.objects / db.uri.rpartition("/")[2]
+    left = [p for p in own.rglob("*") if p.is_file() and "/_leman/" in str(p)]
+    assert left
     assert {p.parent.name for p in left} <= {"jobs", "udfs"}
 
 
@@ -75,6 +77,47 @@ def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(db, optio
     assert len(parts) >= 4
     for x, y in zip(*_read(db, "blobs", options).values(), strict=True):
         assert y == random.Random(x).randbytes(512 << 10)
+
+
+def test_checkpoints_too_small_to_be_copied_are_told_of(db, proxy: Proxy) -> None:
+    @leman.udf(data_type=pa.list_(pa.float64(), 16384))
+    def vector(x: int) -> list[float]:
+        return [float(x)] * 16384
+
+    table = db.create_table("vectors", pa.table({"x": pa.array(range(100), pa.int64())}))
+    table.add_columns({"y": vector, "z": vector})
+    small, cost = "checkpoints of 8 rows have about 1.0 MiB", "about 25 MiB go through the driver"
+    planned = str(table.plan_backfill("y", checkpoint_size=8))
+    assert small in planned
+    assert cost in planned
+    proxy.reset()
+    told: list[str] = []
+    result = table.backfill("y", concurrency=2, checkpoint_size=8, progress=Told(told))
+    assert [text for text in told if small in text and cost in text and "take 64 rows or more" in text]
+    assert small in str(db.get_job(result).events)
+    assert result.metrics["bytes_streamed"] == result.metrics["bytes_assembled"] == result.metrics["bytes_copied"]
+    # Read and written: what was told.
+    assert 1.9 < proxy.bytes_of_assembly() / result.metrics["bytes_assembled"] < 2.3
+    told.clear()
+    assert "note          checkpoints" not in str(table.plan_backfill("z", checkpoint_size=50))
+    result = table.backfill("z", concurrency=2, checkpoint_size=50, progress=Told(told))
+    assert result.metrics["bytes_streamed"] < 100_000
+    assert told == []
+
+
+class Told:
+    """A sink of progress that keeps messages."""
+
+    def __init__(self, messages: list[str]) -> None:
+        self._messages = messages
+
+    def start(self, snapshot: object) -> None: ...
+
+    def update(self, snapshot: dict[str, object]) -> None:
+        if snapshot.get("message"):
+            self._messages.append(str(snapshot["message"]))
+
+    def finish(self, result: object) -> None: ...
 
 
 @pytest.mark.parametrize(("version", "checkpoint_size"), [("2.0", 8), ("2.1", 8), ("2.2", 8), ("2.2", 100)])
