@@ -11,6 +11,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -320,16 +321,20 @@ requires(!std::is_same_v<T, bool>) class Items {
   Buffer data_;
 };
 
+/// Lists of numbers: results, and the rows of a column that are gathered.
 template <typename R>
-concept Numbers = requires(const R& list) {
-  typename R::value_type;
-  requires Number<typename R::value_type>;
-}
-&&(std::is_same_v<R, std::vector<typename R::value_type>> ||
-   std::is_same_v<R, std::span<const typename R::value_type>>);
+struct ListOf : std::false_type {};
+template <Number T>
+struct ListOf<std::vector<T>> : std::true_type {
+  using Item = T;
+};
+template <Number T>
+struct ListOf<std::span<const T>> : std::true_type {
+  using Item = T;
+};
 
-template <Numbers R>
-class Results<R> : public ResultsBase {
+template <typename R>
+requires(ListOf<R>::value) class Results<R> : public ResultsBase {
  public:
   explicit Results(int64_t rows) : ResultsBase(rows), ends_(rows) {}
   void Set(int64_t row, const R& value) {
@@ -347,7 +352,7 @@ class Results<R> : public ResultsBase {
 
  private:
   Ends ends_;
-  Items<typename R::value_type> items_;
+  Items<typename ListOf<R>::Item> items_;
 };
 
 template <Number T, size_t N>
