@@ -20,10 +20,11 @@ import pyarrow as pa
 import pytest
 
 import leman
+from leman.checkpoint_place import existing_root
 from leman.jobs import request_cancel
 from leman.lance_cleanup import clean_table
 from leman.lance_errors import HostError
-from leman.object_door import open_door
+from leman.object_door import open_door, open_remote
 
 from .conftest import Store
 
@@ -36,6 +37,16 @@ _DRIVER = pathlib.Path(__file__).with_name("driver.py")
 @leman.udf(data_type=pa.int64())
 def plus_one(x: int) -> int:
     return x + 1
+
+
+@leman.udf(data_type=pa.binary())
+def payload(x: int) -> bytes:
+    return random.Random(x).randbytes(512 << 10)
+
+
+@leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"})
+def blob(x: int) -> bytes:
+    return random.Random(x).randbytes(1000 * x)
 
 
 class Driver:
@@ -122,6 +133,31 @@ def test_a_column_is_filled_told_of_and_cleaned_up_after(store: Store) -> None:
 
 
 @_OTHERS
+@pytest.mark.parametrize("places", ["folder to store", "store to folder", "store to store"])
+def test_checkpoints_may_lie_elsewhere(store: Store, tmp_path: pathlib.Path, places: str) -> None:
+    kept, _, filled = places.partition(" to ")
+    uri = f"{store.uri}/db" if filled == "store" else str(tmp_path / "db")
+    place = f"{store.uri}/checkpoints" if kept == "store" else str(tmp_path / "checkpoints")
+    db = leman.connect(uri, store.options, checkpoint_uri=place)
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(40), pa.int64())}), data_storage_version="2.2")
+    for function in (payload, blob):
+        table.add_columns({function.name: function})
+        assert table.backfill(function.name, concurrency=2, checkpoint_size=20).rows_computed == 40
+    dataset = lance.dataset(table.uri, storage_options=store.options)
+    assert dataset.to_table(columns=["payload"])["payload"].to_pylist() == [payload(x) for x in range(40)]
+    addresses = dataset.to_table(columns=[], with_row_address=True)["_rowaddr"].to_pylist()
+    assert [taken.read() for taken in dataset.take_blobs("blob", addresses=addresses)] == [blob(x) for x in range(40)]
+    root = existing_root(db, "numbers")
+    assert root is not None
+    door = open_remote(root, store.options)
+    kept_files = door.all_keys() if door is not None else [p.name for p in pathlib.Path(root).rglob("*.*")]
+    assert [name.rpartition("/")[2] for name in kept_files] == ["table.json"]
+    db.drop_table("numbers")
+    assert door is None or door.all_keys() == []
+    assert not pathlib.Path(root).exists()
+
+
+@_OTHERS
 def test_what_a_failed_job_left_is_cleaned(store: Store) -> None:
     @leman.udf(data_type=pa.int64())
     def fragile(x: int) -> int:
@@ -143,17 +179,13 @@ def test_what_a_failed_job_left_is_cleaned(store: Store) -> None:
 
 @_OTHERS
 def test_large_values_go_in_several_parts(store: Store) -> None:
-    @leman.udf(data_type=pa.binary())
-    def payload(x: int) -> bytes:
-        return random.Random(x).randbytes(512 << 10)
-
     rows = 80
     table = store.connect().create_table("numbers", pa.table({"x": pa.array(range(rows), pa.int64())}))
     table.add_columns({"y": payload})
     result = table.backfill("y", concurrency=2, checkpoint_size=20)
     assert result.metrics["fragments_stitched"] == 1
     for x, y in zip(*_read(store).values(), strict=True):
-        assert y == random.Random(x).randbytes(512 << 10)
+        assert y == payload(x)
 
 
 def test_after_kill_9_the_next_run_goes_on(store: Store, calls: pathlib.Path, gate: pathlib.Path) -> None:
