@@ -22,12 +22,14 @@ _GROWTH_PATIENCE_S = 120.0
 class ClusterCapacity:
     """What a job does while no node fits.
 
+    Its worker actors are created at once and wait: Ray's autoscalers count them as demand, and only as long as their
+    driver lives. A request by ``ray.autoscaler.sdk.request_resources`` would add nothing to that, outlive a driver that
+    is killed, and replace the request of every other job, since a cluster has one.
+
     Parameters
     ----------
     needs : WorkerNeeds
         Of one worker.
-    concurrency : int
-        Workers that the job wants at most.
     patience_s : float
         How long no node may fit before the job fails, where nothing speaks for waiting longer.
     say, fail : callable
@@ -37,13 +39,11 @@ class ClusterCapacity:
     def __init__(
         self,
         needs: WorkerNeeds,
-        concurrency: int,
         patience_s: float,
         say: Callable[[str], None],
         fail: Callable[[str], None],
     ) -> None:
         self._needs = needs
-        self._concurrency = concurrency
         self._patience_s = patience_s
         self._say = say
         self._fail = fail
@@ -51,7 +51,6 @@ class ClusterCapacity:
         self._grew_s: float | None = None
         self._said: str | None = None
         self._said_s = 0.0
-        self._requested = False
         self._failed = False
 
     def look(self, nodes: Sequence[Mapping[str, Any]], launched: int) -> None:
@@ -86,11 +85,8 @@ class ClusterCapacity:
         if declared is not None:
             if not any(self._needs.fit(node) for node in declared):
                 return None, self._patience_s
-            self._request()
             return f"waiting for the autoscaler: no node fits yet; {asks}", None
         growth = ray_autoscaler.growth()
-        if growth.present:
-            self._request()
         if growth.coming:
             self._grew_s = now_s
             count = collections.Counter(growth.coming)
@@ -107,23 +103,6 @@ class ClusterCapacity:
         if text != self._said or now_s - self._said_s > _SAY_AGAIN_S:
             self._said, self._said_s = text, now_s
             self._say(text)
-
-    def _request(self) -> None:
-        if self._requested:
-            return
-        self._requested = True
-        from ray.autoscaler.sdk import request_resources
-
-        bundle = {name: amount for name, amount in self._needs.resources.items() if amount > 0}
-        labels = [dict(self._needs.labels)] * self._concurrency if self._needs.labels else None
-        request_resources(bundles=[bundle] * self._concurrency, bundle_label_selectors=labels)
-
-    def close(self) -> None:
-        """Take the request back: it would outlive the job."""
-        if self._requested:
-            from ray.autoscaler.sdk import request_resources
-
-            request_resources(bundles=[])
 
 
 def may_be_starting(nodes: Sequence[Mapping[str, Any]]) -> bool:

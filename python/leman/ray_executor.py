@@ -285,9 +285,7 @@ class RayCluster:
         runtime_env = None if self._opened else self._runtime_env
         key = StandbyKey(f"{needs}; {only_node}", repr(runtime_env), f"{spec.udf.name} {spec.udf_version}")
         self._standby.claim(key)
-        launcher = RayLauncher(
-            needs, order, spec.concurrency, runtime_env, only_node, _NO_NODE_PATIENCE_S, self._standby, key
-        )
+        launcher = RayLauncher(needs, order, runtime_env, only_node, _NO_NODE_PATIENCE_S, self._standby, key)
         remote = {
             "host": bind[0],
             "port": bind[1],

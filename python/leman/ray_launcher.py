@@ -32,8 +32,6 @@ class RayLauncher:
         Of one worker.
     order : dict
         What ``RayWorker.serve`` gets, without ``port`` and ``worker``.
-    concurrency : int
-        Workers that the job wants at most.
     runtime_env : dict or None
         Of the actors.
     only_node : str or None
@@ -50,7 +48,6 @@ class RayLauncher:
         self,
         needs: WorkerNeeds,
         order: dict[str, Any],
-        concurrency: int,
         runtime_env: Mapping[str, Any] | None,
         only_node: str | None,
         patience_s: float,
@@ -61,7 +58,6 @@ class RayLauncher:
         self._standby = standby
         self._standby_key = standby_key
         self._order = order
-        self._concurrency = concurrency
         self._runtime_env = runtime_env
         self._only_node = only_node
         self._patience_s = patience_s
@@ -72,7 +68,7 @@ class RayLauncher:
         self._draining: set[str] = set()
         self._actors: dict[int, Any] = {}
         self._serving: dict[Any, int] = {}
-        self._capacity = ClusterCapacity(needs, concurrency, patience_s, self._say, self._fail)
+        self._capacity = ClusterCapacity(needs, patience_s, self._say, self._fail)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leman-ray-launcher", daemon=True)
         self._thread.start()
@@ -207,8 +203,6 @@ class RayLauncher:
         for launch in list(self._actors):
             with contextlib.suppress(Exception):
                 self._stop(launch)
-        with contextlib.suppress(Exception):
-            self._capacity.close()
 
     def _say(self, text: str) -> None:
         self._news.append(("note", 0, text))

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -394,6 +395,22 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def await_line(process: subprocess.Popen[str], text: str, timeout_s: float = 90.0) -> None:
+    """Read a driver's error output up to a line that holds a text."""
+    assert process.stderr is not None
+    limit = threading.Timer(timeout_s, process.kill)
+    limit.start()
+    shown = []
+    try:
+        for line in process.stderr:
+            shown.append(line)
+            if text in line:
+                return
+    finally:
+        limit.cancel()
+    raise AssertionError(f"the driver ended, or {timeout_s} s passed, without {text!r}:\n{''.join(shown)}")
 
 
 def outcome(process: subprocess.Popen[str], timeout_s: float = 120.0) -> dict[str, Any]:

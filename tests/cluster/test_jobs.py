@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from cluster_functions import plain, vector
 from cluster_jobs import Jobs
-from ray_nodes import outcome
+from ray_nodes import await_line, outcome
 
 from leman.jobs import request_cancel
 
@@ -114,10 +114,7 @@ def test_a_job_that_starts_before_any_node_has_joined_waits_for_one(head_jobs: A
     jobs = head_jobs
     jobs.numbers(rows=200, fragments=2)
     driver = jobs.start("slow", concurrency=2)
-    shown = driver.stderr.readline()
-    while "waiting for nodes" not in shown:
-        assert shown, "the driver ended without saying that it waits"
-        shown = driver.stderr.readline()
+    await_line(driver, "waiting for nodes")
     jobs.cluster.add_node(cpus=2)
     told = outcome(driver)
     assert told["status"] == "DONE", told["err"]
@@ -144,17 +141,20 @@ def test_what_only_the_autoscaler_can_make_is_waited_for_and_let_go(autoscaled_j
 
 
 @pytest.mark.long_cluster
-def test_a_job_that_is_cancelled_while_it_waits_takes_its_request_back(autoscaled_jobs: Any) -> None:
+@pytest.mark.parametrize("end", ["cancelled", "killed"])
+def test_a_job_that_ends_while_it_waits_asks_for_nothing_any_more(autoscaled_jobs: Any, end: str) -> None:
     jobs = autoscaled_jobs
     jobs.numbers(rows=200, fragments=2)
-    driver = jobs.start("gated", concurrency=1, num_gpus=1)
-    shown = driver.stderr.readline()
-    while "waiting for the autoscaler" not in shown:
-        assert shown, "the driver ended without saying that it waits"
-        shown = driver.stderr.readline()
-    assert request_cancel(jobs.db.list_jobs()[0])
-    assert outcome(driver)["error_type"] == "JobCancelledError"
-    # The node that was on its way may come, and goes again, since nothing asks for it.
+    driver = jobs.start("gated", concurrency=2, num_cpus=2, task_size=50)
+    # All workers are asked for at once, not one after the other.
+    await_line(driver, "waiting for the autoscaler: nodes are on their way (2 of type cpu")
+    if end == "cancelled":
+        assert request_cancel(jobs.db.list_jobs()[0])
+        assert outcome(driver)["error_type"] == "JobCancelledError"
+    else:
+        driver.kill()
+        driver.wait()
+    # The nodes that were on their way may come, and go again, since nothing asks for them.
     jobs.cluster.await_nodes(1, exactly=True, settled_s=8.0)
 
 

@@ -208,7 +208,7 @@ class Told:
     def __init__(self, needs: WorkerNeeds, patience_s: float) -> None:
         self.said: list[str] = []
         self.failed: list[str] = []
-        self.capacity = ClusterCapacity(needs, 2, patience_s, self.said.append, self.failed.append)
+        self.capacity = ClusterCapacity(needs, patience_s, self.said.append, self.failed.append)
 
 
 def test_what_no_node_can_hold_fails_the_job_with_both_sides_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,8 +250,6 @@ def test_a_head_without_cpus_waits_for_nodes_that_have_not_joined_yet(monkeypatc
 
 
 def test_an_autoscaler_that_adds_nodes_is_waited_for_visibly(monkeypatch: pytest.MonkeyPatch) -> None:
-    requests: list[bool] = []
-    monkeypatch.setattr(ClusterCapacity, "_request", lambda self: requests.append(True))
     growth = Growth(True)
     monkeypatch.setattr(ray_autoscaler, "growth", lambda: growth)
     told = Told(WorkerNeeds({"CPU": 1.0, "GPU": 1.0}, {}), patience_s=0.0)
@@ -263,7 +261,6 @@ def test_an_autoscaler_that_adds_nodes_is_waited_for_visibly(monkeypatch: pytest
     assert told.said == [
         "waiting for the autoscaler: nodes are on their way (2 of type gpu); a worker asks for 1 CPU, 1 GPU"
     ]
-    assert requests
     growth = Growth(True)
     told.capacity.look([NODE], launched=1)
     assert "has stopped adding nodes" in told.said[1]

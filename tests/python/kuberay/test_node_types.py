@@ -56,13 +56,12 @@ def test_a_job_waits_for_a_node_that_may_come_and_not_for_one_that_may_not(
 ) -> None:
     said: list[str] = []
     failed: list[str] = []
-    monkeypatch.setattr(ClusterCapacity, "_request", lambda self: None)
-    waits = ClusterCapacity(WorkerNeeds({"CPU": 1, "GPU": 1}, {}), 4, 0.0, said.append, failed.append)
+    waits = ClusterCapacity(WorkerNeeds({"CPU": 1, "GPU": 1}, {}), 0.0, said.append, failed.append)
     for _ in range(3):
         waits.look([HEAD], 1)
     assert "waiting for the autoscaler" in said[0]
     assert failed == []
-    fails = ClusterCapacity(WorkerNeeds({"CPU": 64}, {}), 4, 0.0, said.append, failed.append)
+    fails = ClusterCapacity(WorkerNeeds({"CPU": 64}, {}), 0.0, said.append, failed.append)
     for _ in range(3):
         fails.look([HEAD], 1)
     assert "no node of the cluster can hold a worker" in failed[0]
