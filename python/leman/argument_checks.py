@@ -11,6 +11,15 @@ from collections.abc import Iterable, Mapping
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
+# What the engine and Lance count in.
+_LARGEST = 2**63 - 1
+_SHOWN_LETTERS = 200
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message shows it: what it is, not all of it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -31,13 +40,15 @@ def integer(argument: str, value: object, *, minimum: int) -> int:
     """Return ``value`` as an ``int`` of at least ``minimum``; bools and floats are no integers here."""
     expected = f"expected an integer >= {minimum}"
     if isinstance(value, bool):
-        raise TypeError(f"{argument}={value!r}: {expected}, got a bool")
+        raise TypeError(f"{argument}={shown(value)}: {expected}, got a bool")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}") from None
+        raise TypeError(f"{argument}={shown(value)}: {expected}, got {type(value).__name__}") from None
     if number < minimum:
         raise ValueError(f"{argument}={number}: {expected}")
+    if number > _LARGEST:
+        raise ValueError(f"{argument}={shown(number)}: expected an integer from {minimum} to {_LARGEST}")
     return number
 
 
@@ -51,17 +62,17 @@ def number(argument: str, value: object, *, above: float | None = None, minimum:
     bound = f"> {above:g}" if above is not None else f">= {minimum:g}" if minimum is not None else "finite"
     expected = f"expected a number {bound}"
     if isinstance(value, (bool, str, bytes)):
-        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: {expected}, got {type(value).__name__}")
     try:
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise TypeError(f"{argument}={value!r}: {expected}, got {type(value).__name__}") from None
+        raise TypeError(f"{argument}={shown(value)}: {expected}, got {type(value).__name__}") from None
     if (
         not math.isfinite(result)
         or (above is not None and result <= above)
         or (minimum is not None and result < minimum)
     ):
-        raise ValueError(f"{argument}={value!r}: {expected}")
+        raise ValueError(f"{argument}={shown(value)}: {expected}")
     return result
 
 
@@ -82,22 +93,27 @@ def optional_seconds(argument: str, value: object) -> float | None:
 def text(argument: str, value: object) -> str:
     """Return ``value`` if it is a ``str`` with something in it."""
     if not isinstance(value, str):
-        raise TypeError(f"{argument}={value!r}: expected a str, got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: expected a str, got {type(value).__name__}")
     if not value.strip():
-        raise ValueError(f"{argument}={value!r}: expected a str that is not empty")
+        raise ValueError(f"{argument}={shown(value)}: expected a str that is not empty")
     return value
+
+
+def table_version(argument: str, value: object) -> int | str:
+    """Return a version number of at least 1, or a tag."""
+    return text(argument, value) if isinstance(value, str) else integer(argument, value, minimum=1)
 
 
 def column_paths(argument: str, value: object) -> tuple[str, ...]:
     """Return a list of column paths as a tuple."""
     expected = "expected a list of column names"
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        hint = f", e.g. [{value!r}]" if isinstance(value, str) else ""
-        raise TypeError(f"{argument}={value!r}: {expected}{hint}, got {type(value).__name__}")
+        hint = f", e.g. [{shown(value)}]" if isinstance(value, str) else ""
+        raise TypeError(f"{argument}={shown(value)}: {expected}{hint}, got {type(value).__name__}")
     paths = tuple(value)
     for path in paths:
         if not isinstance(path, str) or not path:
-            raise TypeError(f"{argument}={list(paths)!r}: {expected}, but {path!r} is not a column name")
+            raise TypeError(f"{argument}={shown(list(paths))}: {expected}, but {path!r} is not a column name")
     if not paths:
         raise ValueError(f"{argument}=[]: {expected} with at least one name in it")
     return paths
@@ -106,7 +122,7 @@ def column_paths(argument: str, value: object) -> tuple[str, ...]:
 def label_selector(argument: str, value: object) -> dict[str, str]:
     """Return a selector of nodes by label, as Ray takes it: ``{"zone": "a", "gpu": "in(A100,H100)"}``."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"{argument}={value!r}: expected a dict of label to value, got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: expected a dict of label to value, got {type(value).__name__}")
     for label, wanted in value.items():
         if not isinstance(label, str) or not isinstance(wanted, str) or not label or not wanted:
             raise TypeError(
@@ -119,7 +135,7 @@ def label_selector(argument: str, value: object) -> dict[str, str]:
 def custom_resources(argument: str, value: object) -> dict[str, float]:
     """Return amounts of a cluster's custom resources by name."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"{argument}={value!r}: expected a dict of name to amount, got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: expected a dict of name to amount, got {type(value).__name__}")
     own = {"cpu": "num_cpus", "gpu": "num_gpus", "memory": "memory"}
     amounts = {}
     for name, amount in value.items():
@@ -134,18 +150,19 @@ def custom_resources(argument: str, value: object) -> dict[str, float]:
 def identifier(argument: str, value: object) -> str:
     """Return a job id; letters, digits, ``-`` and ``_`` only, since it names files."""
     if not isinstance(value, str):
-        raise TypeError(f"{argument}={value!r}: expected a str, got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: expected a str, got {type(value).__name__}")
     if not _IDENTIFIER.fullmatch(value):
-        raise ValueError(f"{argument}={value!r}: expected 1 to 128 letters, digits, '-' or '_'")
+        raise ValueError(f"{argument}={shown(value)}: expected 1 to 128 letters, digits, '-' or '_'")
     return value
 
 
 def table_name(value: object, argument: str = "name") -> str:
     """Return a table name that stays inside its database folder."""
     if not isinstance(value, str):
-        raise TypeError(f"{argument}={value!r}: expected a table name (str), got {type(value).__name__}")
+        raise TypeError(f"{argument}={shown(value)}: expected a table name (str), got {type(value).__name__}")
     if not _TABLE_NAME.fullmatch(value):
         raise ValueError(
-            f"{argument}={value!r}: expected a table name of letters, digits, '_', '-' and '.', not beginning with '.'"
+            f"{argument}={shown(value)}: expected a table name of letters, digits, '_', '-' and '.', "
+            "not beginning with '.'"
         )
     return value

@@ -192,8 +192,10 @@ def _checked_sizes(given: Mapping[str, Any]) -> dict[str, Any]:
     check_sizes(sizes["min_checkpoint_size"], sizes["max_checkpoint_size"], sizes["checkpoint_size"])
     cpus_and_gpus = {name: check.optional_number(name, given[name], minimum=0.0) for name in ("num_cpus", "num_gpus")}
     placement = {
-        "resources": check.custom_resources("resources", given["resources"] or {}),
-        "label_selector": check.label_selector("label_selector", given["label_selector"] or {}),
+        "resources": {} if given["resources"] is None else check.custom_resources("resources", given["resources"]),
+        "label_selector": {}
+        if given["label_selector"] is None
+        else check.label_selector("label_selector", given["label_selector"]),
     }
     return {**sizes, **cpus_and_gpus, **placement}
 

@@ -58,6 +58,8 @@ def connect(
     if not isinstance(uri, (str, os.PathLike)):
         raise TypeError(f"uri={uri!r}: expected a folder or an object store URI as a str, got {type(uri).__name__}")
     text = check.text("uri", os.fspath(uri))
+    if "\0" in text:
+        raise ValueError(f"uri={check.shown(text)}: expected a folder or an object store URI, which has no NUL in it")
     if storage_options is not None and not isinstance(storage_options, Mapping):
         # The value may hold secrets, so only its type is shown.
         raise TypeError(f"storage_options: expected a dict of str to str, got {type(storage_options).__name__}")
@@ -166,8 +168,8 @@ class Connection:
         """
         check.reject_unknown("open_table", unknown, ("name", "version"))
         uri = self.table_uri(name)
-        if version is not None and not isinstance(version, str):
-            version = check.integer("version", version, minimum=1)
+        if version is not None:
+            version = check.table_version("version", version)
         if self._folder is not None and not os.path.isdir(uri):
             raise self._not_found(name)
         if self.prewarms:

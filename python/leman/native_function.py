@@ -65,9 +65,9 @@ def native_udf(
         raise TypeError(f"library={library!r}: expected the path of a shared library, got {type(library).__name__}")
     path = Path(os.fspath(library)).expanduser()
     name = check.text("function", function)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise FileNotFoundError(f"library={str(library)!r}: {what}; give the path of a shared library (.so)")
+    if not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "no such file"
+        raise FileNotFoundError(f"library={check.shown(str(library))}: {what}; give the path of a shared library (.so)")
     return _made(path.resolve(), name, params, options, is_builtin=False)
 
 

@@ -134,6 +134,8 @@ def preview_function(
     """Call ``function`` on the first ``n`` rows; see :meth:`leman.UserFunction.preview`."""
     import pyarrow as pa
 
+    if not hasattr(table, "to_lance"):
+        raise TypeError(f"table={check.shown(table)}: expected a table of leman's, got {type(table).__name__}")
     rows = check.integer("n", n, minimum=1)
     dataset = table.to_lance()
     condition = check_filter(dataset, where)

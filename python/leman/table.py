@@ -13,6 +13,7 @@ from . import argument_checks as check
 from . import backfill_arguments, backfill_chain, backfill_job, column_definition
 from .backfill_arguments import DEFAULT_BATCH_SIZE, BackfillRequest
 from .backfill_job import BackfillHandle, BackfillResult, CancelToken
+from .input_columns import no_such_column
 from .progress import ProgressSink, make_sink
 from .row_filter import check_filter
 from .secret_redaction import redacted_errors
@@ -167,7 +168,7 @@ class Table:
 
     def checkout(self, version: int | str) -> None:
         """Read the table at a version or tag from now on; it cannot be changed then."""
-        self._move_to(version)
+        self._move_to(check.table_version("version", version))
 
     def checkout_latest(self) -> None:
         """Follow the latest version again."""
@@ -185,7 +186,7 @@ class Table:
     def restore(self, version: int | str | None = None) -> None:
         """Make a version (by default the one checked out) the latest, as a new version."""
         if version is not None:
-            self._move_to(version)
+            self._move_to(check.table_version("version", version))
         self.to_lance().restore()
         self._move_to(None)
 
@@ -420,20 +421,30 @@ class Table:
 
         Raises
         ------
-        ValueError
-            Where ``job_id`` is none.
+        TypeError, ValueError
+            Where ``job_id`` is none, or another argument is no name.
+        ColumnNotFoundError
+            Where neither the table nor any record has the column.
         """
         from .row_errors import read_errors
 
         if job_id is not None:
             job_id = check.identifier("job_id", job_id)
-        return read_errors(
+        if column_name is not None:
+            column_name = check.text("column_name", column_name)
+        if error_type is not None:
+            error_type = check.text("error_type", error_type)
+        found = read_errors(
             self.connection.table_uri(self.name),
             self.connection.storage_options,
             job_id=job_id,
             column_name=column_name,
             error_type=error_type,
         )
+        # Records may be of a column that was dropped since.
+        if not found and column_name is not None and column_name not in self.to_lance().schema.names:
+            raise no_such_column("column_name", column_name, self.to_lance().schema, "the table")
+        return found
 
     def plan_backfill(self, col_name: str, **arguments: Any) -> Any:
         """Return what a backfill would do, in figures, without running it or loading a stored function.

@@ -46,6 +46,10 @@ def test_skipped_rows_are_null_counted_and_recorded(numbers: leman.Table, functi
     messages = {error.error_message for error in errors}
     assert messages == {f"cannot take {x}" for x in range(0, 1000, 100)}
     assert all(error.attempts == 1 and "cannot take" in error.traceback + error.error_message for error in errors)
+    with pytest.raises(leman.ColumnNotFoundError, match="column_name='Y': the table has no such column"):
+        numbers.get_errors(column_name="Y")
+    numbers.drop_columns(["y"])
+    assert numbers.get_errors(column_name="y") == errors
 
 
 @pytest.mark.parametrize("function", [bad_multiples_of_100, bad_batches])
