@@ -50,12 +50,12 @@ def db(places: tuple[str, str], options: dict[str, str]) -> leman.Connection:
 
 @leman.udf(data_type=pa.binary())
 def payload(x: int) -> bytes:
-    return random.Random(x).randbytes(512 << 10)
+    return random.Random(x).randbytes(300 << 10)
 
 
 @leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"})
 def inside(x: int) -> bytes | None:
-    return None if x % 5 == 0 else random.Random(x).randbytes(100_000 * (x % 7))
+    return None if x % 5 == 0 else random.Random(x).randbytes(50_000 * (x % 7))
 
 
 @leman.udf(data_type=lance.blob_field("b").type)
@@ -79,7 +79,11 @@ def _published(uri: str, options: dict[str, str]) -> list[str]:
     return [key for key in _checkpoints(uri, options) if "/tmp-" not in key]
 
 
-@pytest.mark.parametrize(("version", "checkpoint_size"), [("2.2", 20), ("2.0", 100)])
+@pytest.mark.parametrize(
+    ("places", "version", "checkpoint_size"),
+    [*((place, "2.2", 20) for place in _ALL), (_ALL[1], "2.0", 100)],
+    indirect=["places"],
+)
 def test_values_are_those_of_checkpoints_in_the_table(
     db: leman.Connection, places: tuple[str, str], options: dict[str, str], version: str, checkpoint_size: int
 ) -> None:
