@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <set>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -43,6 +44,19 @@ class PythonReader final : public BatchReader {
       return stream;
     } catch (const nb::python_error& exception) {
       return ErrorOf(exception, ErrorKind::kInternal);
+    }
+  }
+
+  Error Explain(const ReadRequest& request, Error error) override {
+    const nb::gil_scoped_acquire gil;
+    std::set<int64_t> fragments;
+    for (const RowRange& piece : request.pieces) fragments.insert(piece.fragment_id);
+    try {
+      const std::vector<int64_t> ids(fragments.begin(), fragments.end());
+      error.message = nb::cast<std::string>(session_.get().attr("explain_read")(ids, error.message));
+      return error;
+    } catch (const nb::python_error& exception) {
+      return ErrorOf(exception, error.kind);
     }
   }
 

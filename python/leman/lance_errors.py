@@ -44,6 +44,9 @@ def translate(error: BaseException, what: str) -> HostError:
         kind = "retryable"
     elif isinstance(error, FileNotFoundError) or "not found" in lowered:
         kind = "not found"
-    # Lance appends where in its own source the error arose; users have no use for it.
-    first = text.split(", /", 1)[0].strip()
-    return HostError(kind, f"{what}: {first}")
+    return HostError(kind, f"{what}: {without_source_lines(text)}")
+
+
+def without_source_lines(text: str) -> str:
+    """Return an error's text without where in Lance's own source it arose, for which users have no use."""
+    return text.split(", /", 1)[0].strip()

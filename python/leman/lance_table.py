@@ -14,6 +14,7 @@ from .blob_inputs import is_blob
 from .column_metadata import PREFIX
 from .lance_errors import HostError, translate
 from .lance_history import FragmentTuple, field_ids, files_of
+from .unreadable_data import why_unreadable
 
 if TYPE_CHECKING:
     import lance
@@ -100,7 +101,8 @@ class LanceTable:
                 for fragment_id, count in zip(ids.tolist(), rows.tolist(), strict=True):
                     counts[fragment_id] = counts.get(fragment_id, 0) + count
         except Exception as error:
-            raise translate(error, f"count the rows where {filter}") from error
+            fault = why_unreadable(self._dataset, fragment_ids, self._spec.storage_options)
+            raise fault or translate(error, f"count the rows where {filter}") from error
         return counts
 
     def history_of(self, names: list[str]) -> tuple[list[lance_history.UpdateTuple], list[lance_history.RewriteTuple]]:

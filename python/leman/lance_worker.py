@@ -25,12 +25,13 @@ from .batch_call import BatchFunction, BlobBatchFunction
 from .blob_column import fills_blobs
 from .blob_inputs import ADDRESS, blob_inputs, instance
 from .errors import CallInterrupted
-from .lance_errors import translate
+from .lance_errors import translate, without_source_lines
 from .local_resources import limit_loaded_libraries, take_gpus, worker_environment, worker_gpu_slots
 from .native_function import NativeFunction
 from .object_door import open_remote
 from .row_policy import RowPolicy
 from .table_files import local_path
+from .unreadable_data import why_unreadable
 from .user_function import pickle_function, restore
 
 if TYPE_CHECKING:
@@ -334,6 +335,19 @@ class WorkerSession:
             return pa.RecordBatchReader.from_batches(readers[0].schema, itertools.chain.from_iterable(readers))
         except Exception as error:
             raise translate(error, "read rows") from error
+
+    def explain_read(self, fragment_ids: list[int], message: str) -> str:
+        """Return why rows of these fragments could not be read, in the words of an error that may pass.
+
+        Raises
+        ------
+        HostError
+            Where it is to be seen, and will not pass: naming the file and what to do.
+        """
+        fault = why_unreadable(self._dataset, fragment_ids, self._job["storage_options"])
+        if fault is not None:
+            raise fault
+        return without_source_lines(message)
 
     def _fragment(self, fragment_id: int) -> lance.LanceFragment:
         fragment = self._fragments.get(fragment_id)

@@ -77,7 +77,9 @@ Status Applier::RunTask(TaskRun& run) {
   *run.failed_at = order.task.pieces.front();
   ReadRequest request{order.task.pieces, cut_.batch_rows, order.filter, order.with_deleted_rows};
   const int64_t open_ns = ports_.clock.MonotonicNs();
-  LEMAN_ASSIGN_OR_RETURN(BatchStream source, ports_.reader.Open(request));
+  Result<BatchStream> opened = ports_.reader.Open(request);
+  if (!opened.ok()) return ports_.reader.Explain(request, opened.error());
+  BatchStream source = std::move(opened).value();
   run.schema = std::move(source.schema);
   run.times.read_ns += ports_.clock.MonotonicNs() - open_ns;
   while (run.rows_done < run.rows_to_do) {
@@ -86,8 +88,9 @@ Status Applier::RunTask(TaskRun& run) {
     auto batch = std::make_shared<OwnedArray>();
     if (source.stream->get_next(source.stream.get(), batch->Out()) != 0) {
       const char* reason = source.stream->get_last_error(source.stream.get());
+      Error error = MakeError(ErrorKind::kRetryable, "read rows: ", reason == nullptr ? "unknown error" : reason);
       KeepComputed(run);
-      return MakeError(ErrorKind::kRetryable, "read rows: ", reason == nullptr ? "unknown error" : reason);
+      return ports_.reader.Explain(request, std::move(error));
     }
     run.times.read_ns += ports_.clock.MonotonicNs() - start_ns;
     if (batch->empty()) {

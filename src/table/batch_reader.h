@@ -31,6 +31,12 @@ class BatchReader {
  public:
   virtual ~BatchReader() = default;
   virtual Result<BatchStream> Open(const ReadRequest& request) = 0;
+  /// What a failed read of these rows means, after a look at the files that hold them: one that is missing or cut short
+  /// does not become whole by trying again. `error` itself where nothing is to be seen.
+  virtual Error Explain(const ReadRequest& request, Error error) {
+    (void)request;
+    return error;
+  }
 };
 
 }  // namespace leman

@@ -4,7 +4,7 @@
 //   LEMAN_SHIM_COUNT  a file of 8 bytes: how many steps (names made, changed or removed) the first process has taken
 //   LEMAN_SHIM_KILL   the step, from 1, at which the first process is killed; even: after the operation, odd: before it
 //   LEMAN_SHIM_ERROR  errno of every operation that opens to write, makes, renames, links or removes ("28"), or with
-//                     LEMAN_SHIM_READ=1 that opens to read
+//                     LEMAN_SHIM_READ=1 that opens to read, or with LEMAN_SHIM_FULL=1 that writes bytes or takes room
 //   LEMAN_SHIM_CLOCK  a file of 8 bytes: seconds by which the wall clock is off
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static const char* under;
 static int64_t kill_at;
 static int error_number;
 static int fail_reads;
+static int fail_bytes;
 static _Atomic int64_t* count;
 static _Atomic int64_t* clock_offset_s;
 static __thread int inside;
@@ -45,6 +47,7 @@ __attribute__((constructor)) static void Start(void) {
   clock_offset_s = Mapped("LEMAN_SHIM_CLOCK");
   if (getenv("LEMAN_SHIM_ERROR") != NULL) error_number = atoi(getenv("LEMAN_SHIM_ERROR"));
   fail_reads = getenv("LEMAN_SHIM_READ") != NULL;
+  fail_bytes = getenv("LEMAN_SHIM_FULL") != NULL;
   if (getenv("LEMAN_SHIM_COUNT") == NULL || getenv("LEMAN_SHIM_OWNER") != NULL) return;
   setenv("LEMAN_SHIM_OWNER", "1", 1);  // Processes that this one starts are not meant.
   count = Mapped("LEMAN_SHIM_COUNT");
@@ -63,7 +66,7 @@ static void Step(void) {
 #define AROUND(path, failing, counted, call)    \
   do {                                          \
     if (inside || !IsMeant(path)) return call;  \
-    if (error_number > 0 && (failing)) {        \
+    if (error_number > 0 && !fail_bytes && (failing)) { \
       errno = error_number;                     \
       return -1;                                \
     }                                           \
@@ -138,6 +141,36 @@ int mkdir(const char* path, mode_t mode) {
   REAL(mkdir);
   AROUND(path, !fail_reads, 1, real(path, mode));
 }
+
+// Whether bytes may not be written to `file`.
+static int IsFull(int file) {
+  if (!fail_bytes || inside) return 0;
+  char link[64];
+  char path[4096];
+  snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+  const ssize_t size = readlink(link, path, sizeof(path) - 1);
+  if (size < 0) return 0;
+  path[size] = 0;
+  return IsMeant(path);
+}
+
+#define TAKES_ROOM(type, name, file, parameters, arguments) \
+  type name parameters {                                    \
+    REAL(name);                                             \
+    if (IsFull(file)) {                                     \
+      errno = error_number;                                 \
+      return -1;                                            \
+    }                                                       \
+    return real arguments;                                  \
+  }
+TAKES_ROOM(ssize_t, write, file, (int file, const void* from, size_t size), (file, from, size))
+TAKES_ROOM(ssize_t, pwrite, file, (int file, const void* from, size_t size, off_t at), (file, from, size, at))
+TAKES_ROOM(ssize_t, pwrite64, file, (int file, const void* from, size_t size, off64_t at), (file, from, size, at))
+TAKES_ROOM(ssize_t, writev, file, (int file, const struct iovec* from, int count), (file, from, count))
+TAKES_ROOM(ssize_t, pwritev, file, (int file, const struct iovec* from, int count, off_t at), (file, from, count, at))
+TAKES_ROOM(int, fallocate, file, (int file, int mode, off_t at, off_t size), (file, mode, at, size))
+TAKES_ROOM(ssize_t, copy_file_range, to, (int from, off64_t* a, int to, off64_t* b, size_t size, unsigned flags),
+           (from, a, to, b, size, flags))
 
 int clock_gettime(clockid_t which, struct timespec* out) {
   REAL(clock_gettime);

@@ -151,6 +151,10 @@ def test_a_driver_killed_at_its_steps_loses_nothing(tmp_path: pathlib.Path, shim
         trial.expect_done_and_clean()
 
 
+def tenfold(x: int) -> int:
+    return x * 10
+
+
 def nothing(x: int) -> int | None:
     return None
 
@@ -160,7 +164,7 @@ REFUSALS = [
         ("/_leman/checkpoints/", number)
         for number in (errno.EACCES, errno.ENOSPC, errno.EMFILE, errno.EIO, errno.EROFS)
     ],
-    *[("/_versions/", number) for number in (errno.EACCES, errno.ENOSPC)],
+    *[("/_versions/", number) for number in (errno.EACCES, errno.ENOSPC, errno.EDQUOT)],
 ]
 
 
@@ -179,6 +183,119 @@ def test_storage_that_refuses_ends_the_job_and_the_same_call_goes_on(
     code, said = trial.run()
     assert code == 0 and said.startswith("DONE"), said
     trial.expect_done_and_clean()
+
+
+QUOTA = ["/_leman/checkpoints/", "/_leman/jobs/", "/_leman/leases/"]
+
+
+@pytest.mark.parametrize("under", QUOTA)
+def test_a_quota_that_is_used_up_ends_the_job_and_the_same_call_goes_on(
+    tmp_path: pathlib.Path, shim: pathlib.Path, under: str
+) -> None:
+    trial = Trial(tmp_path / "quota", shim)
+    leman.connect(str(trial.uri)).open_table("t").add_columns(
+        {"y": leman.udf(version="0", data_type=pa.int64())(nothing)}
+    )
+    code, said = trial.run(error=errno.EDQUOT, full=1, under=under)
+    if under == "/_leman/jobs/":
+        # The record is for people: what it is about goes on without it.
+        assert code == 0 and said.startswith("DONE"), said
+    else:
+        assert code == 1, said
+        assert os.strerror(errno.EDQUOT) in said and under in said and "run the same backfill again" in said, said
+    before = len(trial.called())
+    kept = trial.checkpointed()
+    code, said = trial.run()
+    assert code == 0 and said.startswith("DONE"), said
+    assert not kept.intersection(trial.called()[before:])
+    trial.expect_done_and_clean()
+
+
+def test_input_that_may_not_be_read_is_named_at_once_and_the_same_call_goes_on(
+    tmp_path: pathlib.Path, shim: pathlib.Path
+) -> None:
+    trial = Trial(tmp_path / "forbidden", shim)
+    (victim, _) = sorted((trial.table / "data").glob("*.lance"))
+    code, said = trial.run(error=errno.EACCES, read=1, under=victim.name)
+    assert code == 1, said
+    assert f"data file {victim} of fragment" in said, said
+    assert "cannot be read: Permission denied; give the user that runs the job the right" in said, said
+    assert "tried" not in said, "what is forbidden is not tried again"
+    code, said = trial.run()
+    assert code == 0 and said.startswith("DONE"), said
+    trial.expect_done_and_clean()
+
+
+def test_checkpoints_that_may_not_be_read_are_named_kept_and_used_when_they_may(
+    tmp_path: pathlib.Path, shim: pathlib.Path
+) -> None:
+    trial = Trial(tmp_path / "forbidden", shim)
+    leman.connect(str(trial.uri)).open_table("t").add_columns({"y": leman.udf(version="1")(tenfold)})
+    code, said = trial.run(error=errno.EACCES, under="/_transactions/")
+    kept = trial.checkpointed()
+    assert code == 1 and kept, said
+    before = len(trial.called())
+    code, said = trial.run(error=errno.EACCES, read=1, under="/_leman/checkpoints/")
+    assert code == 1, said
+    assert "Permission denied" in said and "/_leman/checkpoints/" in said and "run the same backfill again" in said, (
+        said
+    )
+    assert trial.checkpointed() >= kept
+    code, said = trial.run()
+    assert code == 0 and said.startswith("DONE"), said
+    assert not kept.intersection(trial.called()[before:])
+    trial.expect_done_and_clean()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [("missing", "is missing"), ("cut", "bytes, and the table's manifest says"), ("empty", "has 0 bytes")],
+)
+@pytest.mark.parametrize("where", [None, "x >= 0"], ids=["all rows", "where"])
+def test_a_data_file_that_is_not_whole_is_named_at_once_and_nothing_is_lost(
+    tmp_path: pathlib.Path, damage: str, told: str, where: str | None
+) -> None:
+    rows = pa.table({"x": pa.array(range(FRAGMENTS * ROWS), pa.int64())})
+    table = leman.connect(str(tmp_path / "db")).create_table("t", rows, max_rows_per_file=ROWS)
+    table.add_columns({"y": leman.udf(version="1")(tenfold)})
+    (name,) = (file.path for file in table.to_lance().get_fragments()[1].metadata.files if 0 in file.fields)
+    victim = pathlib.Path(table.uri, "data", name)
+    content = victim.read_bytes()
+    victim.unlink()
+    if damage != "missing":
+        victim.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
+    kind = leman.JobFailedError if damage == "missing" else leman.CorruptDataError
+    arguments = {"where": where, "concurrency": 1, "task_size": ROWS, "batch_size": ROWS, "progress": False}
+    if where is not None:
+        kind = leman.JobFailedError
+    with pytest.raises(
+        kind, match=f"(?s)data file {victim} of fragment 1 .*{told}.*put the whole file back.*same back"
+    ):
+        table.backfill("y", **arguments)
+    victim.write_bytes(content)
+    assert table.backfill("y", **arguments).rows_computed <= FRAGMENTS * ROWS
+    assert table.to_arrow().column("y").to_pylist() == [x * 10 for x in range(FRAGMENTS * ROWS)]
+
+
+def test_versions_that_are_cleaned_up_under_the_job_are_told(tmp_path: pathlib.Path) -> None:
+    rows = pa.table({"x": pa.array(range(FRAGMENTS * ROWS), pa.int64())})
+    table = leman.connect(str(tmp_path / "db")).create_table("t", rows, max_rows_per_file=ROWS)
+    table.add_columns({"y": leman.udf(version="1")(tenfold)})
+    uri, mark = table.uri, tmp_path / "mark"
+
+    @leman.udf(version="1")
+    def cleaning(x: int) -> int:
+        if not mark.exists():
+            mark.touch()
+            lance.dataset(uri).optimize.compact_files()
+            lance.dataset(uri).cleanup_old_versions(older_than=datetime.timedelta(0))
+        return x * 10
+
+    arguments = {"concurrency": 1, "task_size": ROWS, "batch_size": ROWS, "progress": False}
+    with pytest.raises(leman.ConflictError, match=r"is missing: the table has moved on from version .*cleaned up"):
+        table.backfill("y", udf=cleaning, **arguments)
+    assert table.backfill("y", **arguments).status == "DONE"
+    assert table.to_arrow().column("y").to_pylist() == [x * 10 for x in range(FRAGMENTS * ROWS)]
 
 
 def test_wall_clocks_that_jump_cost_nothing(tmp_path: pathlib.Path, shim: pathlib.Path) -> None:

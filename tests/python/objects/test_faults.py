@@ -199,3 +199,13 @@ def test_to_others_a_job_that_ended_while_its_store_was_away_is_lost_and_not_in_
     finally:
         driver.communicate("\n", timeout=30)
     assert table.to_arrow().column("y").to_pylist() == [x * 10 for x in range(100)]
+
+
+def test_a_data_file_that_is_gone_is_named_at_once(db, server: S3Server) -> None:
+    table = db.create_table("numbers", pa.table({"x": pa.array(range(100), pa.int64())}))
+    table.add_columns({"y": payload})
+    (name,) = (file.path for file in table.to_lance().get_fragments()[0].metadata.files)
+    (victim,) = server.objects.rglob(f"{name}")
+    victim.rename(victim.with_suffix(".away"))
+    with pytest.raises(leman.JobFailedError, match=f"data file {table.uri}/data/{name} of fragment 0 is missing"):
+        table.backfill("y", progress=False)
