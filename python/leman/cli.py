@@ -14,6 +14,8 @@ from .cli_cluster import cluster
 from .cli_function import add_several, load_named_function
 from .cli_udf import udf_commands
 from .connection import connect, prewarm_workers
+from .errors import TableNotFoundError
+from .table_files import local_path
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -275,6 +277,9 @@ def cli() -> None:
 def tables(uri: str) -> None:
     """List the tables of a database."""
     connection = _connect(uri)
+    folder = local_path(connection.uri)
+    if folder is not None and not folder.is_dir():
+        raise TableNotFoundError(f"there is no folder {connection.uri}")
     described: list[dict[str, Any]] = []
     for name in connection.table_names():
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from . import argument_checks as check
 from . import checkpoint_place
 from .errors import TableNotFoundError
-from .secret_redaction import redacted_errors, remember_secrets
+from .object_door import SCHEMES
+from .secret_redaction import redact, redacted_errors, remember_secrets
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".lance"
 _MODES = ("create", "overwrite")
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):(//?)")
 
 
 def connect(
@@ -65,7 +68,10 @@ def connect(
         raise TypeError(f"storage_options: expected a dict of str to str, got {type(storage_options).__name__}")
     if not isinstance(trust_stored_udfs, bool):
         raise TypeError(f"trust_stored_udfs={trust_stored_udfs!r}: expected True or False")
+    _check_scheme(text)
     folder = local_path(text)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ValueError(f"uri={text!r} is a file; expected a folder of tables")
     if folder is not None and folder.name.endswith(_SUFFIX) and (folder / "_versions").is_dir():
         raise ValueError(
             f"uri={text!r} is a table; connect to the folder that it is in: leman.connect({str(folder.parent)!r})"
@@ -74,6 +80,24 @@ def connect(
     return Connection(
         text, dict(storage_options or {}), trust_stored_udfs, checkpoint_place.given_place(checkpoint_uri)
     )
+
+
+def _check_scheme(uri: str) -> None:
+    found = _SCHEME.match(uri)
+    if found is None:
+        return
+    scheme, slashes = found.groups()
+    if scheme not in (*SCHEMES, "file"):
+        if slashes == "/":
+            return  # A folder may have such a name.
+        raise ValueError(
+            f"uri={redact(uri)!r}: expected a folder, or a URI that begins with one of "
+            f"{', '.join(f'{known}://' for known in SCHEMES)}"
+        )
+    if slashes == "/" and scheme != "file":
+        raise ValueError(
+            f"uri={redact(uri)!r}: expected {scheme}:// with two slashes, or './{redact(uri)}' for a folder"
+        )
 
 
 class Connection:
@@ -381,6 +405,8 @@ class Connection:
         return jobs.list_jobs(self, table_name, status)
 
     def _not_found(self, name: str) -> TableNotFoundError:
+        if self._folder is not None and not self._folder.is_dir():
+            return TableNotFoundError(f"name={name!r}: there is no folder {self.uri}")
         names = self.table_names()
         has = (
             f"Tables there: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "It has no tables."

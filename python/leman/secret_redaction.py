@@ -37,6 +37,8 @@ _SETTING = re.compile(
     r"sas_key|sas_token|client_secret|private_key|service_account_key|bearer_token)\\?[\"']?\s*[:=]\s*"
     r"(?:Some\(\s*)?)(\\?[\"'](?:[^\"'\\]|\\[^\"'])*\\?[\"']|[^\s,;&})]+)"
 )
+# Where in Lance's own source an error was made, on the machine that built it: a secret of nobody, and of use to nobody.
+_RUST_SOURCE = re.compile(r",? /[^\s,:]+\.rs:\d+:\d+")
 _AUTHORIZATION = re.compile(
     r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|sharedkey|aws4-hmac-sha256)\s)[^\"'\r\n]+"
 )
@@ -80,6 +82,7 @@ def redact(text: str) -> str:
     text = _SIGNED.sub(r"\1***", text)
     text = _LOGIN.sub(r"\1***", text)
     text = _SETTING.sub(r"\1***", text)
+    text = _RUST_SOURCE.sub("", text)
     return _AUTHORIZATION.sub(r"\1***", text)
 
 

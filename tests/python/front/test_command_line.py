@@ -225,6 +225,7 @@ def test_traceback_shows_where_and_json_errors_are_json(texts: leman.Table, caps
 def test_tables_jobs_cancel_and_clean(texts: leman.Table, capsys: pytest.CaptureFixture[str]) -> None:
     db = texts.connection.uri
     assert "texts" in succeed(capsys, "tables", db)
+    assert "there is no folder" in fail(capsys, 3, "tables", db + "-misspelt")
     listed = json.loads(succeed(capsys, "tables", db, "--json"))
     assert listed == [{"name": "texts", "rows": 3, "columns": 5, "version": 1}]
     assert succeed(capsys, "jobs", db) == "No jobs.\n"
