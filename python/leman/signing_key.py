@@ -10,6 +10,8 @@ import json
 import os
 import re
 import secrets
+import stat
+import warnings
 from pathlib import Path
 
 _CONTEXT = b"leman.udf.v1\n"
@@ -54,6 +56,11 @@ def own_key() -> SigningKey:
         Where the configuration folder cannot be written.
     ValueError
         Where the key file cannot be read as a key.
+
+    Warns
+    -----
+    UserWarning
+        Where others may read or write the key file.
     """
     path = config_folder() / "signing_key.json"
     if not path.exists():
@@ -63,6 +70,13 @@ def own_key() -> SigningKey:
             raise OSError(
                 f"your signing key {path} cannot be made: {error}; set LEMAN_CONFIG_DIR to a folder that you can write"
             ) from error
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        warnings.warn(
+            f"your signing key {path} is open to other users of this machine (mode {mode:o}), who could sign functions "
+            f"as you: chmod 600 {path}",
+            stacklevel=2,
+        )
     return _read_key(path)
 
 

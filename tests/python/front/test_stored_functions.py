@@ -61,6 +61,13 @@ def test_the_key_is_made_once_and_for_its_owner_only(filled: leman.Table, config
     assert path.read_bytes() == before
 
 
+def test_a_key_that_others_may_read_is_warned_of(filled: leman.Table, config_folder: Path) -> None:
+    path = config_folder / "signing_key.json"
+    path.chmod(0o640)
+    with pytest.warns(UserWarning, match=r"is open to other users .*\(mode 640\).*chmod 600"):
+        filled.add_columns({"again": (n_words, ["text"])})
+
+
 def use_another_key(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("LEMAN_CONFIG_DIR", str(folder))
 
