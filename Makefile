@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim torture steps fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test sim torture torture-cluster steps fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ sim: ## New seeds of the simulator for a minute; SEEDS=A..B for certain ones
 torture: ## Real jobs, 200 kills at random times, checked by pylance (about 6 minutes)
 	@tools/bootstrap test
 	@$(PYTHON_IN_VENV) tools/torture --kills 200
+
+torture-cluster: ## The same on a Ray cluster of several nodes on this machine, 50 kills, also of whole nodes (about 6 minutes)
+	@tools/bootstrap test cluster
+	@$(PYTHON_IN_VENV) tools/torture --executor ray --kills 50
 
 steps: ## A driver killed before and after each file that it makes, moves or removes (about 3 minutes)
 	@tools/bootstrap test

@@ -46,6 +46,13 @@ def slow(x: int) -> int:
     return x * x
 
 
+@leman.udf(label_selector={"zone": "b"})
+def placed(x: int) -> int:
+    """Ask for a place itself."""
+    note(x)
+    return x * x
+
+
 @leman.udf
 def gated(x: int) -> int:
     """Say so, and go on once the test has opened the gate."""

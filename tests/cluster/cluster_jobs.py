@@ -45,6 +45,7 @@ class Jobs:
         ``column`` may name several, with spaces between, for one job after the other; ``function`` then, too.
         """
         cluster = {"address": self.cluster.address, **backfill.pop("cluster", {})}
+        environment = backfill.pop("environment", {})
         cluster.setdefault("runtime_env", {"env_vars": {"LEMAN_CLUSTER_CALLS": str(self._calls)}})
         request = {
             **self.request,
@@ -54,7 +55,7 @@ class Jobs:
             "cluster": cluster,
             "backfill": backfill,
         }
-        return self.cluster.python(str(Path(__file__).parent / "cluster_driver.py"), json.dumps(request))
+        return self.cluster.python(str(Path(__file__).parent / "cluster_driver.py"), json.dumps(request), **environment)
 
     def run(self, function: str, **arguments: Any) -> dict[str, Any]:
         """Run a job to its end."""

@@ -272,7 +272,7 @@ class RayNodes:
     def signal(self, node: Node, number: int, *, only: str = "") -> list[int]:
         """Send a signal to a node's processes whose command line holds ``only``; return which."""
         found = []
-        for pid, command in self._processes(f"{self._mark}-{node.number}"):
+        for pid, command in self._processes(f"{self._mark}-{node.number}\0"):
             if only in command:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -281,19 +281,19 @@ class RayNodes:
 
     # Drivers.
 
-    def start(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
-        """Start a program on the head."""
+    def start(self, command: list[str], *, output: Any = None, **environment: str) -> subprocess.Popen[str]:
+        """Start a program on the head; what it prints goes to a file, or to the caller."""
         return subprocess.Popen(
             self._inside(self.nodes[0].namespace, command),
             env={**self._environment("driver"), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
+            stderr=subprocess.PIPE if output is None else output,
             text=True,
         )
 
-    def python(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def python(self, *arguments: str, output: Any = None, **environment: str) -> subprocess.Popen[str]:
         """Start a Python program on the head."""
-        return self.start([self._python, *arguments], **environment)
+        return self.start([self._python, *arguments], output=output, **environment)
 
     def program(self, name: str) -> str:
         """Return the path of a program that is installed beside the interpreter."""
@@ -304,7 +304,7 @@ class RayNodes:
     def close(self) -> None:
         """End every process of this cluster, and nobody else's."""
         for number in (signal.SIGCONT, signal.SIGKILL, signal.SIGKILL):
-            for pid, _ in self._processes(self._mark):
+            for pid, _ in self._processes(f"{self._mark}-"):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
             time.sleep(0.2)
@@ -374,13 +374,12 @@ class RayNodes:
         return command if namespace is None else ["ip", "netns", "exec", namespace, *command]
 
     def _processes(self, mark: str) -> Iterator[tuple[int, str]]:
-        wanted = f"{MARK}={mark}".encode()
+        wanted = f"\0{MARK}={mark}".encode()
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                marked = any(value.startswith(wanted) for value in (entry / "environ").read_bytes().split(b"\0"))
-                if marked:
+                if wanted in b"\0" + (entry / "environ").read_bytes():
                     yield (
                         int(entry.name),
                         (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"),

@@ -47,14 +47,16 @@ def bits(jobs: Any, name: str) -> Bits:
 @pytest.mark.long_cluster
 def test_workers_run_where_labels_and_resources_say(jobs: Any) -> None:
     jobs.numbers(rows=120, fragments=4)
-    for column, placement, node in (
-        ("a", {"label_selector": {"zone": "a"}}, "1"),
-        ("b", {"label_selector": {"zone": "!in(a)"}}, "2"),
-        ("g", {"num_gpus": 0.5}, "2"),
-        ("l", {"resources": {"licence": 0.5}}, "1"),
+    for column, function, placement, node in (
+        ("a", "slow", {"label_selector": {"zone": "a"}}, "1"),
+        ("b", "slow", {"label_selector": {"zone": "!in(a)"}}, "2"),
+        ("g", "slow", {"num_gpus": 0.5}, "2"),
+        ("l", "slow", {"resources": {"licence": 0.5}}, "1"),
+        ("f", "placed", {}, "2"),
+        ("j", "placed", {"label_selector": {"zone": "a"}}, "1"),  # the job's word counts more than the function's
     ):
         before = len(jobs.calls())
-        told = jobs.run("slow", column=column, concurrency=2, **placement)
+        told = jobs.run(function, column=column, concurrency=2, **placement)
         assert told["status"] == "DONE", told["err"]
         calls = jobs.calls()[before:]
         assert {call.node for call in calls} == {node}, column
@@ -78,6 +80,25 @@ def test_workers_serve_the_next_job_of_their_function_and_write_no_secret_down(j
     assert logs
     for text in (told["out"], told["err"], written, logs):
         assert jobs.cluster.token not in text
+
+
+@pytest.mark.long_cluster
+def test_a_cluster_that_asks_for_a_token_refuses_another_one_and_nobody_repeats_it(jobs: Any) -> None:
+    jobs.numbers(rows=40, fragments=1)
+    wrong = "0123456789abcdef0123456789abcdef"
+    told = outcome(jobs.start("slow", environment={"RAY_AUTH_TOKEN": wrong}))
+    assert told["exit_code"] != 0
+    assert "authentication" in told["err"].lower(), told["err"]
+    assert not jobs.calls()
+    for text in (told["out"], told["err"], jobs.cluster.logs()):
+        assert wrong not in text
+        assert jobs.cluster.token not in text
+    # In a file, as ``ray get-auth-token`` puts it there, it is found as well as in the variable.
+    file = jobs.cluster.folder / "token"
+    file.write_text(jobs.cluster.token)
+    told = outcome(jobs.start("slow", environment={"RAY_AUTH_TOKEN": "", "RAY_AUTH_TOKEN_PATH": str(file)}))
+    assert told["status"] == "DONE", told["err"]
+    assert jobs.cluster.token not in told["out"] + told["err"]
 
 
 def test_what_no_node_has_is_reported_with_what_there_is(jobs: Any) -> None:
