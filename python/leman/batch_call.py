@@ -258,6 +258,8 @@ def merge(selected: bytes, computed: pa.Array, carried: pa.Array) -> pa.Array:
 
 
 def _is_text(data_type: pa.DataType) -> bool:
+    if isinstance(data_type, pa.BaseExtensionType):  # JSON is stored as a text.
+        data_type = data_type.storage_type
     return pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
 
 

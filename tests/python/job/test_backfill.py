@@ -318,3 +318,14 @@ def test_a_bundle_of_small_fragments_that_workers_share_keeps_its_rows_in_place(
     result = numbers.backfill("y", concurrency=2, progress=False)
     assert result.rows_computed == 1000
     assert numbers.to_arrow()["y"].to_pylist() == [x * x for x in range(1000)]
+
+
+def test_a_column_of_json_is_filled_with_texts(db: leman.Connection) -> None:
+    table = db.create_table("documents", pa.table({"x": pa.array(['{"a":1}', None, "[]"], pa.json_())}))
+
+    def same(x: pa.Array) -> pa.Array:
+        return x
+
+    table.add_columns({"y": leman.udf(data_type=pa.json_())(same)})
+    table.backfill("y", concurrency=1)
+    assert table.to_arrow()["y"].to_pylist() == ['{"a":1}', None, "[]"]
