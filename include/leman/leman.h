@@ -107,9 +107,10 @@ struct RowError {
   uint64_t row_address = 0;  ///< Both, as Lance's `_rowaddr`.
   std::string error_type;    ///< Name of the exception.
   std::string error_message;
-  std::string traceback;  ///< Of Python functions.
-  int64_t attempts = 0;   ///< How often the function was called on the row.
-  std::string timestamp;  ///< When, UTC, as ISO 8601.
+  std::string traceback;                 ///< Of Python functions.
+  int64_t attempts = 0;                  ///< How often the function was called on the row.
+  std::string timestamp;                 ///< When, UTC, as ISO 8601.
+  std::optional<int64_t> table_version;  ///< Of which `row_address` is; others may have moved the row since.
 };
 
 /// A backfill, as its record tells.

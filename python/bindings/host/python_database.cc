@@ -68,6 +68,7 @@ RowError RowErrorFrom(const nb::handle& found) {
   error.traceback = Field<std::string>(found, "traceback");
   error.attempts = Field<int64_t>(found, "attempts");
   error.timestamp = Field<std::string>(found, "timestamp");
+  error.table_version = Field<std::optional<int64_t>>(found, "table_version");
   return error;
 }
 
