@@ -196,6 +196,10 @@ class ProgressBars:
         if progress is not None:
             # The last snapshot may be older than the last commit.
             counts = {name: value for name, value in result.items() if name.startswith(("rows_", "fragments_"))}
+            assembled = result.get("metrics", {}).get("bytes_assembled")
+            if assembled is not None and result.get("status") == "DONE":
+                # What was to be assembled was counted in checkpoints, which may be larger than what becomes of them.
+                counts |= {"bytes_assembled": assembled, "bytes_to_assemble": assembled}
             self.update({**self._last, **counts, "message": None})
         self.close()
         if progress is not None and self._say_result:

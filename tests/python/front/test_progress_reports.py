@@ -31,6 +31,7 @@ RESULT = {
     "rows_skipped": 3,
     "fragments_committed": 4,
     "duration_s": 4.0,
+    "metrics": {"bytes_assembled": 3072},
 }
 INFO = {"table_name": "texts", "column": "n_words"}
 
@@ -133,6 +134,7 @@ def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
         "assembled",
         "committed",
         "1,000 / 1,000",
+        "3.0 KiB / 3.0 KiB",
         "2 workers",
         "compaction [seen]",
         "DONE",
