@@ -106,6 +106,7 @@ TEST_F(BackfillTest, RowsThatWereSkippedAreTold) {
   EXPECT_EQ(errors.front().udf_name, "odd_fails");
   EXPECT_EQ(errors.front().error_message, "x is odd: " + std::to_string(errors.front().row));
   EXPECT_EQ(errors.front().row % 2, 1);
+  EXPECT_GT(errors.front().table_version.value_or(0), 0);
   leman::ErrorsOptions others;
   others.column_name = "x";
   EXPECT_TRUE(numbers.Errors(others)->empty());
