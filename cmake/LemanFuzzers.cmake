@@ -33,6 +33,7 @@ endfunction()
 leman_fuzzer(footer assemble/footer_fuzzer.cc assemble base io model)
 leman_fuzzer(message transport/message_fuzzer.cc transport base)
 leman_fuzzer(checkpoint_key model/checkpoint_key_fuzzer.cc model base)
+leman_fuzzer(upload_parts model/upload_parts_fuzzer.cc model base)
 leman_fuzzer(lease job/lease_fuzzer.cc job/column_lease.cc job/process_identity.cc base io)
 
 # leman_builtin_fuzzer(NAME FILE... [LIBRARIES LIBRARY...]): leman_NAME_fuzzer of native/builtin/NAME_fuzzer.cc.

@@ -53,7 +53,7 @@ std::unique_ptr<Assembler> MakeAssembler(const nb::object& host, const BackfillS
   } else {
     uploads = std::make_unique<RemoteUploads>(host.attr("part_uploads")());
   }
-  return std::make_unique<RemoteAssembler>(host, std::move(uploads), store);
+  return std::make_unique<RemoteAssembler>(host, std::move(uploads), store, nb::cast<bool>(host.attr("writes_once")));
 }
 
 // Everything a job needs, wired once.

@@ -14,7 +14,9 @@
 
 #include "assemble/fragment_assembler.h"
 #include "assemble/object_fragment.h"
+#include "assemble/uploaded_pages.h"
 #include "model/checkpoint_key.h"
+#include "model/upload_parts.h"
 #include "python_error.h"
 
 namespace leman::python {
@@ -162,6 +164,10 @@ Result<int64_t> LocalAssembler::TakeRows(const FragmentPart& part, const std::st
 }
 
 Result<int64_t> RemoteAssembler::TakeRows(const FragmentPart& part, const std::string& to_key) {
+  if (IsPartsRecord(part.key)) {
+    return MakeError(ErrorKind::kUnsupported, "the fragment was rewritten, and ", part.key,
+                     " is part of an upload that cannot be read");
+  }
   const auto rows = RowsOfFile(part.key);
   if (!rows) return MakeError(ErrorKind::kInternal, part.key, " is no checkpoint");
   return WriteTaken(host_, part, rows->start, part.key, to_key, cancelled_);
@@ -187,6 +193,15 @@ Result<AssembledFragment> LocalAssembler::Assemble(int64_t fragment_id, const st
   return Described(fragment_id, file_name, *made, reencoder);
 }
 
+void RemoteAssembler::DropUnused(const FragmentPart& part) {
+  const size_t at = part.key.rfind('/') + 1;
+  const auto name = ParseCheckpointFileName(part.key.substr(at));
+  if (!takes_uploads_ || !name) return;
+  const std::string announcement = UploadFileName(name->range.fragment_id, name->fragment_key);
+  // One that stays costs storage until `leman clean` removes it.
+  (void)DropUpload(part.key.substr(0, at) + announcement, store_, *uploads_);
+}
+
 Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                                     int64_t physical_rows, const std::string& file_name) {
   std::vector<CheckpointFile> checkpoints;
@@ -199,11 +214,13 @@ Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const s
     in_hand += bytes;
     bytes_in_hand_ += bytes;
   };
+  LEMAN_ASSIGN_OR_RETURN(const std::string name, DataFileOfUpload(checkpoints, file_name, store_));
   const Result<AssembledFile> made =
-      AssembleFragmentObject(checkpoints, physical_rows, "data/" + file_name, store_, *uploads_, reencoder, options);
+      AssembleFragmentObject(checkpoints, physical_rows, "data/" + name, store_, *uploads_, reencoder, options);
   bytes_in_hand_ -= in_hand;
   if (!made.ok()) return made.error();
-  return Described(fragment_id, file_name, *made, reencoder);
+  if (made->way != AssembledFile::Way::kPlaced) DropUnused(parts.front());
+  return Described(fragment_id, name, *made, reencoder);
 }
 
 }  // namespace leman::python

@@ -38,11 +38,12 @@ class LocalAssembler final : public Assembler {
 class RemoteAssembler final : public Assembler {
  public:
   /// `uploads` make the data files; `store` has the checkpoints, too, and outlives this. Needs the GIL.
-  RemoteAssembler(nanobind::object host, std::unique_ptr<PartUploads> uploads, ObjectStore& store)
-      : host_(std::move(host)), uploads_(std::move(uploads)), store_(store) {}
+  RemoteAssembler(nanobind::object host, std::unique_ptr<PartUploads> uploads, ObjectStore& store, bool takes_uploads)
+      : host_(std::move(host)), uploads_(std::move(uploads)), store_(store), takes_uploads_(takes_uploads) {}
 
   Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts, int64_t physical_rows,
                                      const std::string& file_name) override;
+  [[nodiscard]] bool takes_uploads() const override { return takes_uploads_; }
   Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) override;
   [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
   void Cancel() override { cancelled_ = true; }
@@ -50,7 +51,11 @@ class RemoteAssembler final : public Assembler {
  private:
   nanobind::object host_;
   std::unique_ptr<PartUploads> uploads_;
+  /// Aborts an upload that was announced for the fragment of `part` and is not needed.
+  void DropUnused(const FragmentPart& part);
+
   ObjectStore& store_;
+  bool takes_uploads_;
   std::atomic<int64_t> bytes_in_hand_ = 0;
   std::atomic<bool> cancelled_ = false;
 };

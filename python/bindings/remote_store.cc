@@ -168,6 +168,28 @@ Status RemoteUploads::Complete(const std::string& key, const std::string& upload
   });
 }
 
+Result<std::vector<UploadedPart>> RemoteUploads::PartsOf(const std::string& key, const std::string& upload) {
+  return Ask([&] {
+    std::vector<UploadedPart> parts;
+    const nb::object found = uploads_.attr("parts_of")(key, upload);
+    for (const nb::handle item : found) {
+      const auto part = nb::borrow<nb::tuple>(item);
+      parts.push_back({nb::cast<int64_t>(part[0]), nb::cast<int64_t>(part[1]), nb::cast<std::string>(part[2])});
+    }
+    return parts;
+  });
+}
+
+Status RemoteUploads::CompleteOf(const std::string& key, const std::string& upload,
+                                 const std::vector<UploadedPart>& parts) {
+  return Ask([&] {
+    nb::list tags;
+    for (const UploadedPart& part : parts) tags.append(nb::make_tuple(part.number, part.tag));
+    uploads_.attr("complete_of")(key, upload, tags);
+    return Unit{};
+  });
+}
+
 Status RemoteUploads::Abort(const std::string& key, const std::string& upload) {
   return Ask([&] {
     uploads_.attr("abort")(key, upload);

@@ -59,6 +59,8 @@ class RemoteUploads final : public PartUploads {
                                 const std::string& from, const std::string& etag, int64_t offset,
                                 int64_t size_bytes) override;
   Status Complete(const std::string& key, const std::string& upload, const std::vector<std::string>& tags) override;
+  Result<std::vector<UploadedPart>> PartsOf(const std::string& key, const std::string& upload) override;
+  Status CompleteOf(const std::string& key, const std::string& upload, const std::vector<UploadedPart>& parts) override;
   Status Abort(const std::string& key, const std::string& upload) override;
 
  private:

@@ -15,6 +15,7 @@
 #include "blob_writer.h"
 #include "call_guard.h"
 #include "place/placing_writer.h"
+#include "place/upload_page_storage.h"
 #include "python_error.h"
 #include "remote_store.h"
 #include "scalar/scalar_caller.h"
@@ -140,6 +141,23 @@ std::unique_ptr<ColumnWriter> MakeWriter(const std::shared_ptr<Shared>& shared, 
   auto writer = std::make_unique<PythonWriter>(shared, CopyOf(*shared->output_type.get()));
   if (!places) return writer;
   return std::make_unique<PlacingWriter>(std::move(writer), *shared->output_type.get());
+}
+
+// Large plain values become parts of the upload of their fragment's data file, where the coordinator names it.
+std::unique_ptr<ColumnWriter> MakeUploadingWriter(const std::shared_ptr<Shared>& shared, const std::string& root) {
+  const nb::object door = shared->session.attr("door");
+  auto writer = std::make_unique<PythonWriter>(shared, CopyOf(*shared->output_type.get()));
+  PlacingOptions options;
+  constexpr int64_t kPartBytes = 6 << 20;
+  static_assert(kPartBytes > PartLimits{}.min_part_bytes);
+  options.place_large_values_from_bytes = kPartBytes;
+  const auto door_kept = std::make_shared<SharedObject>(door);
+  const auto make_uploads = [door_kept]() -> std::unique_ptr<PartUploads> {
+    const nb::gil_scoped_acquire gil;
+    return std::make_unique<RemoteUploads>(door_kept->get().attr("part_uploads")());
+  };
+  return std::make_unique<PlacingWriter>(std::move(writer), *shared->output_type.get(), options,
+                                         MakeUploadPageStorage(root, OpenStore(door, root), make_uploads));
 }
 
 // Of a column of blobs: all values lie in files as they are.
@@ -405,8 +423,13 @@ Result<ThreadTools> PythonWorkerHost::MakeThreadTools() {
     tools.reader = std::make_unique<PythonReader>(session_);
     // Values are written to their final place in files of the table's file system only.
     const bool places = session_.attr("door").is_none() && !elsewhere_;
-    tools.writer =
-        nb::cast<bool>(session_.attr("fills_blobs")) ? MakeBlobWriter(shared, places) : MakeWriter(shared, places);
+    if (nb::cast<bool>(session_.attr("fills_blobs"))) {
+      tools.writer = MakeBlobWriter(shared, places);
+    } else if (!places && !elsewhere_ && nb::cast<bool>(session_.attr("door").attr("writes_once"))) {
+      tools.writer = MakeUploadingWriter(shared, checkpoint_root_);
+    } else {
+      tools.writer = MakeWriter(shared, places);
+    }
     tools.merger = std::make_unique<PythonMerger>(shared);
     LEMAN_ASSIGN_OR_RETURN(tools.udf,
                            MakeUdf(shared, ArrowExchange::FromField(session_.attr("input_schema")), native_));

@@ -112,6 +112,13 @@ class DriverHost:
 
         return decide_lost_row(self._spec.udf.on_error, error_type, message, attempts)
 
+    @property
+    def writes_once(self) -> bool:
+        """Whether workers upload large values as parts of the data files themselves."""
+        if self.door is None or self._spec.checkpoint_root is not None:
+            return False
+        return os.environ.get("LEMAN_S3_WRITE_ONCE", "1") != "0" and self.door.writes_once
+
     def part_uploads(self) -> PartUploads:
         """Return how data files of a table in an object store are made of checkpoints."""
         assert self.door is not None

@@ -255,8 +255,9 @@ class _Bucket:
         for folder in folders:
             listing.files += [_File(f"{folder}/{name}", *rest) for name, *rest in self._door.entries(folder)]
         known = {file.key for file in listing.files}
+        announced = self._door.announced_uploads(key for key in known if key.endswith(".upload"))
         for folder in ("data", "_leman/checkpoints"):
-            for key, begun_micros in self._door.pending_uploads(folder):
+            for key, begun_micros in self._door.pending_uploads(folder, announced):
                 if key not in known and key.rpartition("/")[0] in folders:
                     listing.files.append(_File(key, 0, begun_micros))
                     known.add(key)

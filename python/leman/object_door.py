@@ -7,10 +7,11 @@ obstore (the Rust ``object_store``, which retries with back-off and jitter) and,
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
@@ -85,7 +86,7 @@ class ObjectDoor:
         self._store = _make_store(_STORES[parsed.scheme], self.bucket, self.prefix, self._options)
         self._uploads: PartUploads | None = None
         self._lock = threading.Lock()
-        self._pending: dict[str, list[str]] = {}
+        self._pending: dict[str, list[tuple[str, str]]] = {}
 
     def __repr__(self) -> str:
         return f"ObjectDoor({self.uri!r})"
@@ -176,24 +177,52 @@ class ObjectDoor:
         self._call(f"copy {source}", lambda: obstore.copy(self._store, source, target, overwrite=True))
 
     def delete(self, key: str) -> None:
-        """Delete an object, and the uploads under that name that :meth:`pending_uploads` found; none is no error."""
+        """Delete an object, and the uploads that :meth:`pending_uploads` found to go with it; none is no error."""
         import obstore
 
-        for upload_id in self._pending.pop(key, ()):
-            self.part_uploads().abort(key, upload_id)
+        for target, upload_id in self._pending.pop(key, ()):
+            self.part_uploads().abort(target, upload_id)
         try:
             self._call(f"delete {key}", lambda: obstore.delete(self._store, key))
         except HostError as error:
             if error.leman_kind != "not found":
                 raise
 
-    def pending_uploads(self, folder: str) -> list[tuple[str, int]]:
-        """Return (key, Unix micros of its begin) of each upload in parts under ``folder`` that nobody completed."""
+    def pending_uploads(
+        self, folder: str, announced: Mapping[tuple[str, str], str] | None = None
+    ) -> list[tuple[str, int]]:
+        """Return (key, Unix micros of its begin) of each upload in parts under ``folder`` that nobody completed.
+
+        Those that are ``announced`` are not among them: they go with their announcement.
+        """
+        announced = announced or {}
         uploads = self.part_uploads()
         found = uploads.pending(folder) if isinstance(uploads, S3PartUploads) else []
         for key, upload_id, _ in found:
-            self._pending.setdefault(key, []).append(upload_id)
-        return [(key, begun_micros) for key, _, begun_micros in found]
+            owner = announced.get((key, upload_id), key)
+            self._pending.setdefault(owner, []).append((key, upload_id))
+        return [(key, begun) for key, upload_id, begun in found if (key, upload_id) not in announced]
+
+    def announced_uploads(self, keys: Iterable[str]) -> dict[tuple[str, str], str]:
+        """Return, by (key, upload id), which of the announcements ``keys`` announces it."""
+        announced = {}
+        for key in keys:
+            try:
+                lines = self.get(key).split(b"\n")
+            except HostError as error:
+                if error.leman_kind != "not found":
+                    raise
+                continue
+            if len(lines) > 2 and lines[0] == b"leman upload 1":
+                announced["data/" + lines[1].decode(errors="replace"), lines[2].decode(errors="replace")] = key
+        return announced
+
+    @property
+    def writes_once(self) -> bool:
+        """Whether several processes can make one object, each parts of it; see docs/formats/upload_parts.md."""
+        # A client is only made where it is needed. S3 Express wants part numbers without gaps.
+        is_s3 = _STORES[self.scheme] == "S3Store" and importlib.util.find_spec("botocore") is not None
+        return is_s3 and not self.bucket.endswith("--x-s3")
 
     def part_uploads(self) -> PartUploads:
         """Return the way to make an object of parts: with ranges copied inside the store where it can."""
@@ -369,6 +398,21 @@ class S3PartUploads(PartUploads):
     def complete(self, key: str, upload_id: str, tags: list[str]) -> None:
         """Make the object of its parts."""
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        request = {**self._target(key, upload_id), "MultipartUpload": {"Parts": parts}}
+        self._door._call(f"complete {key}", lambda: self._client.complete_multipart_upload(**request))
+
+    def parts_of(self, key: str, upload_id: str) -> list[tuple[int, int, str]]:
+        """Return (number, size in bytes, tag) of each part that the store has, by number."""
+        pages = self._client.get_paginator("list_parts")
+        request = self._target(key, upload_id)
+        parts = self._door._call(
+            f"list parts of {key}", lambda: [p for page in pages.paginate(**request) for p in page.get("Parts", ())]
+        )
+        return [(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"])) for part in parts]
+
+    def complete_of(self, key: str, upload_id: str, tags: list[tuple[int, str]]) -> None:
+        """Make the object of exactly these parts, (number, tag) by ascending number."""
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in tags]
         request = {**self._target(key, upload_id), "MultipartUpload": {"Parts": parts}}
         self._door._call(f"complete {key}", lambda: self._client.complete_multipart_upload(**request))
 

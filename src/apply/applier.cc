@@ -265,6 +265,8 @@ Status Applier::WriteRows(TaskRun& run, OwnedArray values) {
     run.file_key = ports_.checkpoints.TemporaryKey(name_, ++serial_);
     run.file_start = run.piece_row;
     run.file_computed = 0;
+    const auto& data_files = run.order.data_files;
+    if (run.piece < data_files.size()) ports_.writer.TellDataFile(PagesPath(run), data_files[run.piece]);
     LEMAN_ASSIGN_OR_RETURN(run.file, ports_.writer.Create(checkpoint_root_ + "/" + run.file_key, PagesPath(run)));
   }
   LEMAN_RETURN_IF_ERROR(run.file->Write(std::move(values)));
@@ -289,7 +291,7 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   done.rows_computed = run.file_computed;
   LEMAN_ASSIGN_OR_RETURN(ClosedFile closed, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
   run.file.reset();
-  if (!closed.region && !run.IsWholeFragment(done.range)) {
+  if (!closed.region && !closed.uploaded && !run.IsWholeFragment(done.range)) {
     const int64_t file_bytes = closed.size_bytes;
     LEMAN_ASSIGN_OR_RETURN(closed, ports_.writer.Place(checkpoint_root_ + "/" + run.file_key, PagesPath(run), closed));
     if (closed.region) run.times.bytes_staged += file_bytes;
@@ -298,6 +300,9 @@ Status Applier::CutCheckpoint(TaskRun& run) {
   const std::string& key = run.order.fragment_keys[run.piece];
   if (closed.region) {
     LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishRegion({done.range, key, *closed.region}));
+  } else if (closed.uploaded) {
+    const PartsName name{done.range, key, closed.uploaded->id, done.size_bytes};
+    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishParts(name, closed.uploaded->record));
   } else {
     LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range, key, done.size_bytes));
   }

@@ -31,6 +31,8 @@ struct TaskOrder {
   bool only_listed_rows = false;
   std::vector<int64_t> rows;  ///< With only_listed_rows and a filter: of what it selects, only these physical rows.
   std::vector<int64_t> fragment_rows = {};  ///< Physical rows of each piece's fragment; empty: not known.
+  std::vector<std::string> data_files =
+      {};  ///< Of each piece's fragment, see ColumnWriter::TellDataFile; may be empty.
 };
 
 /// What reaches a running task from outside, and leaves it; the methods are called on the applier's thread.

@@ -122,12 +122,14 @@ class Assembly {
   }
 
   Result<AssembledFile> JoinFiles(const std::vector<LanceFile>& files) {
-    if (files.size() == 1 && !checkpoints_.front().region && blobs_inside_.empty()) return TakeWhole(files.front());
+    const bool own_file = !checkpoints_.front().region && !files_.only_placed();
+    if (files.size() == 1 && own_file && blobs_inside_.empty()) return TakeWhole(files.front());
     int64_t bytes = 0;
     for (const LanceFile& file : files) bytes += PageBytes(file);
     const auto columns = static_cast<int64_t>(files.front().columns.size());
     const auto count = static_cast<int64_t>(files.size());
-    if (coalesce_ && WorthCoalescing(files.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
+    const bool may_coalesce = coalesce_ && !files_.only_placed();
+    if (may_coalesce && WorthCoalescing(files.size(), bytes, physical_rows_, columns, options_.coalesce_below_bytes)) {
       only_small_ = true;
       return MakeError(ErrorKind::kUnsupported, count, " checkpoints of ", bytes / count,
                        " bytes on average are small");

@@ -31,6 +31,8 @@ class AssemblyFiles {
   /// AssemblyBytes are all of the output's size.
   virtual Result<std::optional<AssemblyBytes>> TakePlaced(const std::vector<LanceFile>& files,
                                                           const PlanOptions& options) = 0;
+  /// Whether TakePlaced is the only way: what lies in the output already cannot be read before it is complete.
+  [[nodiscard]] virtual bool only_placed() const { return false; }
   /// Gives the only checkpoint the output's name; kUnsupported where Stitch must do it.
   virtual Result<AssemblyBytes> TakeWhole(const AssemblyPlan& plan) = 0;
   virtual Result<AssemblyBytes> Stitch(const AssemblyPlan& plan) = 0;

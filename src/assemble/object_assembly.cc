@@ -1,6 +1,7 @@
 #include "assemble/object_assembly.h"
 
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "assemble/parallel_pieces.h"
@@ -55,6 +56,15 @@ class Upload {
     return made;
   }
 
+  /// The parts come behind those of an upload that others began.
+  Status Run(const BegunUpload& begun, int64_t size_bytes) {
+    id_ = begun.id;
+    before_ = begun.parts;
+    LEMAN_RETURN_IF_ERROR(ForEachPiece(parts_.size(), uploads_.any_order() ? options_.threads : 1,
+                                       [this]() -> PieceWorker { return [this](size_t part) { return Make(part); }; }));
+    return Complete(size_bytes);
+  }
+
   Status Progress(int64_t bytes) {
     if (options_.cancel != nullptr && *options_.cancel) {
       return MakeError(ErrorKind::kCancelled, "assembly was cancelled");
@@ -68,7 +78,7 @@ class Upload {
   Status Make(size_t index) {
     LEMAN_RETURN_IF_ERROR(Progress(0));
     const ObjectPart& part = parts_[index];
-    const auto number = static_cast<int64_t>(index) + 1;
+    const int64_t number = NumberOf(index);
     if (part.copied) {
       const auto& range = std::get<CheckpointRange>(part.pieces.front());
       const CheckpointObject& from = checkpoints_[range.checkpoint];
@@ -81,8 +91,19 @@ class Upload {
     return Progress(part.size_bytes);
   }
 
+  [[nodiscard]] int64_t NumberOf(size_t index) const {
+    return (before_.empty() ? 0 : before_.back().number) + static_cast<int64_t>(index) + 1;
+  }
+
+  Status CompleteParts() {
+    if (before_.empty()) return uploads_.Complete(output_key_, id_, tags_);
+    std::vector<UploadedPart> all = before_;
+    for (size_t i = 0; i < tags_.size(); ++i) all.push_back({NumberOf(i), parts_[i].size_bytes, tags_[i]});
+    return uploads_.CompleteOf(output_key_, id_, all);
+  }
+
   Status Complete(int64_t size_bytes) {
-    Status done = uploads_.Complete(output_key_, id_, tags_);
+    Status done = CompleteParts();
     if (done.ok()) return done;
     // The answer may be lost of what was done: the name is this assembly's own, so its object says so.
     const Result<ObjectInfo> found = store_.Head(output_key_);
@@ -97,22 +118,30 @@ class Upload {
   PartUploads& uploads_;
   const ObjectAssemblyOptions& options_;
   std::string id_;
+  std::vector<UploadedPart> before_;
   std::vector<std::string> tags_;
   std::mutex progress_mutex_;
 };
 
 Result<ObjectAssembly> Assemble(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
                                 const std::string& output_key, ObjectStore& store, PartUploads& uploads,
-                                bool copy_ranges, const ObjectAssemblyOptions& options) {
+                                bool copy_ranges, const ObjectAssemblyOptions& options,
+                                const BegunUpload* begun = nullptr, int64_t size_bytes = 0) {
   std::vector<int64_t> sizes;
   sizes.reserve(checkpoints.size());
   for (const CheckpointObject& checkpoint : checkpoints) sizes.push_back(checkpoint.info.size_bytes);
-  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectPart> parts, PlanParts(plan, sizes, copy_ranges, options.limits));
+  PartLimits limits = options.limits;
+  if (begun != nullptr) limits.max_parts -= begun->parts.back().number;
+  LEMAN_ASSIGN_OR_RETURN(const std::vector<ObjectPart> parts, PlanParts(plan, sizes, copy_ranges, limits));
   ObjectAssembly assembly;
   for (const ObjectPart& part : parts) {
     (part.copied ? assembly.copied_inside_bytes : assembly.uploaded_bytes) += part.size_bytes;
   }
   Upload upload(parts, checkpoints, output_key, store, uploads, options);
+  if (begun != nullptr) {
+    LEMAN_RETURN_IF_ERROR(upload.Run(*begun, size_bytes));
+    return assembly;
+  }
   if (parts.size() == 1 && !parts.front().copied) {
     LEMAN_ASSIGN_OR_RETURN(const std::string bytes, upload.Content(parts.front()));
     LEMAN_RETURN_IF_ERROR(store.Put(output_key, bytes));
@@ -124,6 +153,14 @@ Result<ObjectAssembly> Assemble(const AssemblyPlan& plan, const std::vector<Chec
 }
 
 }  // namespace
+
+Result<ObjectAssembly> CompleteUpload(const BegunUpload& begun, const AssemblyPlan& rest, int64_t size_bytes,
+                                      const std::vector<CheckpointObject>& checkpoints, const std::string& output_key,
+                                      ObjectStore& store, PartUploads& uploads, const ObjectAssemblyOptions& options) {
+  if (begun.parts.empty())
+    return MakeError(ErrorKind::kInternal, "an upload of ", output_key, " was begun without parts");
+  return Assemble(rest, checkpoints, output_key, store, uploads, uploads.copies_ranges(), options, &begun, size_bytes);
+}
 
 Result<ObjectAssembly> AssembleToObject(const AssemblyPlan& plan, const std::vector<CheckpointObject>& checkpoints,
                                         const std::string& output_key, ObjectStore& store, PartUploads& uploads,

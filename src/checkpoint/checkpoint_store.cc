@@ -25,6 +25,10 @@ Result<std::vector<StoredCheckpoint>> CheckpointStore::List() {
       checkpoints.push_back({placed->range, placed->fragment_key, object.name, region.size_bytes});
       continue;
     }
+    if (const auto uploaded = ParsePartsFileName(object.name)) {
+      checkpoints.push_back({uploaded->range, uploaded->fragment_key, object.name, uploaded->size_bytes});
+      continue;
+    }
     if (const auto name = ParseCheckpointFileName(object.name)) {
       checkpoints.push_back({name->range, name->fragment_key, object.name, object.size_bytes});
     }
@@ -55,6 +59,12 @@ Status CheckpointStore::Verify(const std::string& key, int64_t size_bytes) {
 Result<std::string> CheckpointStore::PublishRegion(const RegionName& name) {
   const std::string file_name = RegionFileName(name);
   LEMAN_RETURN_IF_ERROR(store_.Put(KeyOf(file_name), ""));
+  return file_name;
+}
+
+Result<std::string> CheckpointStore::PublishParts(const PartsName& name, const std::string& record) {
+  const std::string file_name = PartsFileName(name);
+  LEMAN_RETURN_IF_ERROR(store_.PutIfAbsent(KeyOf(file_name), record));
   return file_name;
 }
 

@@ -9,10 +9,11 @@
 #include "io/object_store.h"
 #include "model/checkpoint_key.h"
 #include "model/placed_region.h"
+#include "model/upload_parts.h"
 
 namespace leman {
 
-/// A file of its own, or a region of the pages file of its fragment: its name says which.
+/// A file of its own, a region of the pages file of its fragment, or parts of its upload: its name says which.
 struct StoredCheckpoint {
   RowRange range;
   std::string fragment_key;
@@ -45,6 +46,8 @@ class CheckpointStore {
   Status Verify(const std::string& key, int64_t size_bytes);
   /// Makes a region of the fragment's pages file the checkpoint of `name`; returns its file name.
   Result<std::string> PublishRegion(const RegionName& name);
+  /// Makes uploaded parts the checkpoint of `name`; returns its file name.
+  Result<std::string> PublishParts(const PartsName& name, const std::string& record);
   /// Removes checkpoints; those already gone do not matter.
   Status Remove(const std::vector<std::string>& file_names);
   /// Removes what the writers whose names begin with `writers` left unpublished; none of them runs any more.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/upload_parts.h"
 
 namespace leman {
 
@@ -38,6 +39,18 @@ class PartUploads {
                                         int64_t size_bytes) = 0;
   /// The object appears; `tags[i]` is of part i + 1.
   virtual Status Complete(const std::string& key, const std::string& upload, const std::vector<std::string>& tags) = 0;
+  /// What the store has of an upload, also by other processes, by ascending number; kNotFound after it was completed
+  /// or aborted. kUnsupported, as CompleteOf, where an upload belongs to one process.
+  virtual Result<std::vector<UploadedPart>> PartsOf(const std::string& key, const std::string& upload) {
+    (void)upload;
+    return MakeError(ErrorKind::kUnsupported, "the parts of an upload of ", key, " cannot be listed");
+  }
+  /// As Complete, of exactly `parts`, by ascending number; numbers may be left out.
+  virtual Status CompleteOf(const std::string& key, const std::string& upload, const std::vector<UploadedPart>& parts) {
+    (void)upload;
+    (void)parts;
+    return MakeError(ErrorKind::kUnsupported, "an upload of ", key, " cannot be completed with some parts only");
+  }
   /// Forgets the upload; one that is gone is no error.
   virtual Status Abort(const std::string& key, const std::string& upload) = 0;
 };

@@ -8,6 +8,7 @@
 #include "model/checkpoint_key.h"
 #include "model/file_name_parts.h"
 #include "model/placed_region.h"
+#include "model/upload_parts.h"
 
 namespace leman {
 namespace {
@@ -98,7 +99,8 @@ NamedFile Recognize(std::string_view key) {
   const std::string_view computation = folder.substr(kCheckpoints.size());
   const bool named = name.starts_with("tmp-") || IsLanceTemporaryName(name) ||
                      ParseCheckpointFileName(std::string(name)) || ParseRegionFileName(std::string(name)) ||
-                     IsPagesFileName(std::string(name));
+                     IsPagesFileName(std::string(name)) || ParsePartsFileName(std::string(name)) ||
+                     IsUploadFileName(std::string(name));
   if (!named || !IsHex(computation, kComputationDigits)) return {};
   return {FileKind::kCheckpoint, std::string(computation)};
 }

@@ -100,7 +100,10 @@ void JobLoop::Drain() {
   // Data files that no commit was asked to take; the checkpoints that they were made of stay.
   const auto unused = commit_queue_.TakeGroup(true, ports_.clock.MonotonicNs());
   if (!unused) return;
-  for (const FragmentUpdate& update : *unused) (void)ports_.store.Delete("data/" + update.file_name);
+  for (const FragmentUpdate& update : *unused) {
+    if (HasUploads(fragments_.at(update.fragment_id))) continue;
+    (void)ports_.store.Delete("data/" + update.file_name);
+  }
 }
 
 void JobLoop::Prepare() {

@@ -99,7 +99,10 @@ class JobLoop {
   Result<AssembledFragment> MakeDataFile(const FragmentPlan& plan, std::vector<FragmentPart>& parts,
                                          const std::string& file_name);
   void DeleteParts(const FragmentEntry& fragment);
+  static bool HasUploads(const FragmentEntry& fragment);
   void Assemble(FragmentEntry& fragment);
+  /// The name that the fragment's data file will have, from the first time that it is asked for on.
+  const std::string& DataFileOf(FragmentEntry& fragment);
   void OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, Result<AssembledFragment> assembled,
                    int64_t elapsed_ns);
   bool CanPlanAgain(int64_t fragment_id, const Error& error);

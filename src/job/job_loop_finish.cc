@@ -29,11 +29,10 @@ void JobLoop::AddPart(FragmentPart part) {
 
 void JobLoop::Assemble(FragmentEntry& fragment) {
   fragment.assembling = true;
-  fragment.file_name = DoneFileName(fragment.plan->record, UniqueSuffix(ports_.runtime.RandomBits()));
   std::vector<FragmentPart> parts;
   for (const auto& [start, part] : fragment.parts) parts.push_back(part);
   ++assemblies_running_;
-  assembling_->Post([this, &plan = *fragment.plan, parts = std::move(parts), name = fragment.file_name]() mutable {
+  assembling_->Post([this, &plan = *fragment.plan, parts = std::move(parts), name = DataFileOf(fragment)]() mutable {
     const int64_t start_ns = ports_.clock.MonotonicNs();
     Result<AssembledFragment> assembled = MakeError(ErrorKind::kCancelled, "the job is ending");
     if (!failed_) assembled = MakeDataFile(plan, parts, name);
@@ -41,6 +40,13 @@ void JobLoop::Assemble(FragmentEntry& fragment) {
     inbox_.Post([this, id = plan.fragment.id, parts = std::move(parts), assembled = std::move(assembled),
                  elapsed_ns]() mutable { OnAssembled(id, std::move(parts), std::move(assembled), elapsed_ns); });
   });
+}
+
+const std::string& JobLoop::DataFileOf(FragmentEntry& fragment) {
+  if (fragment.file_name.empty()) {
+    fragment.file_name = DoneFileName(fragment.plan->record, UniqueSuffix(ports_.runtime.RandomBits()));
+  }
+  return fragment.file_name;
 }
 
 // On a background thread. Parts of which rows had to be taken are new ones afterwards.
@@ -105,7 +111,15 @@ void JobLoop::OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, 
   metrics_.fragments_placed += assembled->way == AssemblyWay::kPlaced ? 1 : 0;
   metrics_.fragments_stitched += assembled->way == AssemblyWay::kStitched ? 1 : 0;
   metrics_.fragments_reencoded += assembled->way == AssemblyWay::kReencoded ? 1 : 0;
+  // An earlier run may have begun the file under a name of its own.
+  fragments_.at(fragment_id).file_name = assembled->update.file_name;
   commit_queue_.Add(std::move(assembled->update));
+}
+
+// Whether the data file has the only copy of what checkpoints hold.
+bool JobLoop::HasUploads(const FragmentEntry& fragment) {
+  return std::any_of(fragment.parts.begin(), fragment.parts.end(),
+                     [](const auto& part) { return part.second.key.ends_with(".parts"); });
 }
 
 // Records first: without its pages file a record is nothing.
@@ -115,8 +129,11 @@ void JobLoop::DeleteParts(const FragmentEntry& fragment) {
     placed |= part.key.ends_with(".region");
     (void)ports_.store.Delete(part.key);
   }
-  if (!placed) return;
   const FragmentPlan& plan = *fragment.plan;
+  if (HasUploads(fragment)) {
+    (void)ports_.store.Delete(checkpoints_.KeyOf(UploadFileName(plan.fragment.id, plan.fragment_key)));
+  }
+  if (!placed) return;
   (void)ports_.store.Delete(checkpoints_.KeyOf(PagesFileName(plan.fragment.id, plan.fragment_key)));
 }
 
@@ -143,7 +160,10 @@ void JobLoop::CommitIfDue() {
         DeleteParts(fragments_.at(id));
       }
       if (!outcome->uncertain) {
-        for (const int64_t id : outcome->conflicted) (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
+        for (const int64_t id : outcome->conflicted) {
+          if (HasUploads(fragments_.at(id))) continue;
+          (void)ports_.store.Delete("data/" + fragments_.at(id).file_name);
+        }
       }
     }
     const int64_t elapsed_ns = ports_.clock.MonotonicNs() - start_ns;

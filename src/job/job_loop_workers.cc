@@ -14,6 +14,9 @@ namespace {
 bool IsCheckpointOf(const CheckpointDone& done, const std::string& fragment_key) {
   const auto file = ParseCheckpointFileName(done.path);
   if (file) return file->range == done.range && file->fragment_key == fragment_key;
+  if (const auto uploaded = ParsePartsFileName(done.path)) {
+    return uploaded->range == done.range && uploaded->fragment_key == fragment_key;
+  }
   const auto placed = ParseRegionFileName(done.path);
   return placed && placed->range == done.range && placed->fragment_key == fragment_key;
 }
@@ -139,7 +142,9 @@ void JobLoop::Assign(const AssignTask& assign) {
   AssignMessage message;
   message.task = assign.task;
   for (const RowRange& piece : assign.task.pieces) {
-    const FragmentPlan& plan = *fragments_.at(piece.fragment_id).plan;
+    FragmentEntry& fragment = fragments_.at(piece.fragment_id);
+    const FragmentPlan& plan = *fragment.plan;
+    if (ports_.assembler.takes_uploads()) message.data_files.push_back(DataFileOf(fragment));
     message.fragment_keys.push_back(plan.fragment_key);
     message.fragment_rows.push_back(plan.fragment.physical_rows);
     message.filter = plan.filter;

@@ -46,6 +46,9 @@ class Assembler {
   /// `parts` cover all `physical_rows` in row order. The file appears complete under "data/<file_name>" or not at all.
   virtual Result<AssembledFragment> Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,
                                              int64_t physical_rows, const std::string& file_name) = 0;
+  /// Checkpoints may be parts of the data file's upload: then `file_name` is only used where none is, and the name
+  /// that the first of them was told where one is.
+  [[nodiscard]] virtual bool takes_uploads() const { return false; }
   /// Writes the rows `part.taken` of a checkpoint into a file of their own at the key `to_key`; returns its size.
   virtual Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) {
     (void)to_key;

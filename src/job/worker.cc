@@ -204,7 +204,8 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
                     assigned->with_deleted_rows,
                     assigned->only_listed_rows,
                     std::move(assigned->rows),
-                    std::move(assigned->fragment_rows)};
+                    std::move(assigned->fragment_rows),
+                    std::move(assigned->data_files)};
     TaskReporter reporter(channel, inbox, tools.calls == nullptr ? nullptr : &watched, number, order.task);
     RowRange at;
     const Status status = applier.Run(order, reporter, &at);

@@ -1,14 +1,19 @@
 #include "place/page_sink.h"
 
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "assemble/pages_file.h"
+#include "assemble/posix_file.h"
 #include "base/crc32c.h"
 #include "io/local_object_store.h"
+#include "place/staged_file.h"
 
 namespace leman {
 namespace {
@@ -68,45 +73,74 @@ class BlockWriter {
 
 int64_t AlignUp(int64_t value, int64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 
+class FileSink final : public PageSink {
+ public:
+  static Result<std::unique_ptr<PageSink>> Into(const std::string& pages_path) {
+    auto sink = std::make_unique<FileSink>();
+    LEMAN_ASSIGN_OR_RETURN(PagesFile pages, PagesFile::OpenOrCreate(pages_path));
+    LEMAN_ASSIGN_OR_RETURN(const bool sealed, pages.sealed());
+    if (sealed) return MakeError(ErrorKind::kUnsupported, pages_path, " is sealed");
+    sink->pages_ = std::move(pages);
+    return std::unique_ptr<PageSink>(std::move(sink));
+  }
+
+  static Result<std::unique_ptr<PageSink>> New(const std::string& path) {
+    auto sink = std::make_unique<FileSink>();
+    LEMAN_ASSIGN_OR_RETURN(sink->own_, PosixFile::Create(path));
+    return std::unique_ptr<PageSink>(std::move(sink));
+  }
+
+  Result<int64_t> Reserve(int64_t size_bytes) override {
+    int64_t position = reserved_bytes_;
+    if (pages_) {
+      LEMAN_ASSIGN_OR_RETURN(position, pages_->Reserve(size_bytes));
+      reserved_bytes_ += AlignUp(size_bytes, kRegionAlignment);
+    } else {
+      constexpr int64_t kGrid = 64;
+      reserved_bytes_ += AlignUp(size_bytes, kGrid);
+    }
+    return position;
+  }
+
+  /// kRetryable if it was read back different.
+  Status Write(int64_t position, std::span<const std::string_view> bytes) override {
+    BlockWriter writer(pages_ ? pages_->file() : own_, position);
+    for (const std::string_view part : bytes) LEMAN_RETURN_IF_ERROR(writer.Add(part));
+    return writer.Flush();
+  }
+
+  Result<ClosedFile> Finish(int64_t position, std::string_view tail, uint32_t crc) override {
+    LEMAN_RETURN_IF_ERROR(Write(position, {&tail, 1}));
+    const int64_t end = position + static_cast<int64_t>(tail.size());
+    if (!pages_) {
+      LEMAN_RETURN_IF_ERROR(own_.Close());
+      return ClosedFile{end};
+    }
+    const uint32_t whole_crc = Crc32c(tail.data(), tail.size(), crc);
+    const PlacedRegion region{pages_->id(), end, reserved_bytes_, whole_crc};
+    pages_.reset();
+    return ClosedFile{reserved_bytes_, region};
+  }
+
+ private:
+  std::optional<PagesFile> pages_;
+  PosixFile own_;
+  int64_t reserved_bytes_ = 0;
+};
+
+class FilePageStorage final : public PageStorage {
+ public:
+  Result<std::unique_ptr<PageSink>> Into(const std::string& pages_path) override { return FileSink::Into(pages_path); }
+  Result<std::unique_ptr<PageSink>> New(const std::string& path) override { return FileSink::New(path); }
+  Result<std::unique_ptr<ByteSource>> Open(const std::string& path) override { return OpenLocalFile(path); }
+  void Remove(const std::string& path) override { ::unlink(path.c_str()); }
+  Result<PlacedRegion> PlaceStaged(const std::string& path, const std::string& pages_path) override {
+    return PlaceStagedFile(path, pages_path);
+  }
+};
+
 }  // namespace
 
-Result<PageSink> PageSink::Into(const std::string& pages_path) {
-  PageSink sink;
-  LEMAN_ASSIGN_OR_RETURN(PagesFile pages, PagesFile::OpenOrCreate(pages_path));
-  LEMAN_ASSIGN_OR_RETURN(const bool sealed, pages.sealed());
-  if (sealed) return MakeError(ErrorKind::kUnsupported, pages_path, " is sealed");
-  sink.pages_ = std::move(pages);
-  return sink;
-}
-
-Result<PageSink> PageSink::New(const std::string& path) {
-  PageSink sink;
-  LEMAN_ASSIGN_OR_RETURN(sink.own_, PosixFile::Create(path));
-  return sink;
-}
-
-Result<int64_t> PageSink::Reserve(int64_t size_bytes) {
-  int64_t position = reserved_bytes_;
-  if (pages_) {
-    LEMAN_ASSIGN_OR_RETURN(position, pages_->Reserve(size_bytes));
-    reserved_bytes_ += AlignUp(size_bytes, kRegionAlignment);
-  } else {
-    constexpr int64_t kGrid = 64;
-    reserved_bytes_ += AlignUp(size_bytes, kGrid);
-  }
-  return position;
-}
-
-Status PageSink::Write(int64_t position, std::span<const std::string_view> bytes) {
-  BlockWriter writer(file(), position);
-  for (const std::string_view part : bytes) LEMAN_RETURN_IF_ERROR(writer.Add(part));
-  return writer.Flush();
-}
-
-Status PageSink::Close() {
-  if (!pages_) return own_.Close();
-  pages_.reset();
-  return Ok();
-}
+std::unique_ptr<PageStorage> MakeFilePageStorage() { return std::make_unique<FilePageStorage>(); }
 
 }  // namespace leman

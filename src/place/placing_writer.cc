@@ -1,16 +1,11 @@
 #include "place/placing_writer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
 
 #include "assemble/byte_source.h"
-#include "base/crc32c.h"
-#include "place/page_sink.h"
-#include "place/staged_file.h"
 
 namespace leman {
 namespace {
@@ -48,9 +43,10 @@ BatchWeight Weigh(const PlainType& type, LanceVersion version, const PlacingOpti
 
 class PlacingFile final : public ColumnFile {
  public:
-  PlacingFile(std::string path, std::string pages_path, const PlainType& type, const LanceFile& model,
-              const PlacingOptions& options, int& refusals)
-      : path_(std::move(path)),
+  PlacingFile(PageStorage& storage, std::string path, std::string pages_path, const PlainType& type,
+              const LanceFile& model, const PlacingOptions& options, int& refusals)
+      : storage_(storage),
+        path_(std::move(path)),
         pages_path_(std::move(pages_path)),
         type_(type),
         model_(model),
@@ -78,7 +74,7 @@ class PlacingFile final : public ColumnFile {
   Result<ClosedFile> Close(const std::map<std::string, std::string>& metadata) override {
     const int64_t place_from = type_.variable() ? options_.place_large_values_from_bytes : options_.place_from_bytes;
     if (!sink_ && held_bytes_ < place_from) {
-      LEMAN_ASSIGN_OR_RETURN(sink_, PageSink::New(path_));
+      LEMAN_ASSIGN_OR_RETURN(sink_, storage_.New(path_));
     }
     if (!held_.empty()) LEMAN_RETURN_IF_ERROR(WritePage(nullptr));
     SchemaDescriptor descriptor = model_.descriptor;
@@ -88,13 +84,7 @@ class PlacingFile final : public ColumnFile {
     const auto size = static_cast<int64_t>(EncodeLanceTail(model_.version, 0, descriptor, {column_}).size());
     LEMAN_ASSIGN_OR_RETURN(const int64_t position, sink_->Reserve(size));
     const std::string tail = EncodeLanceTail(model_.version, static_cast<uint64_t>(position), descriptor, {column_});
-    const std::string_view bytes = tail;
-    LEMAN_RETURN_IF_ERROR(sink_->Write(position, {&bytes, 1}));
-    LEMAN_RETURN_IF_ERROR(sink_->Close());
-    const int64_t end = position + size;
-    if (pages_id_.empty()) return ClosedFile{end};
-    const uint32_t crc = Crc32c(tail.data(), tail.size(), crc_);
-    return ClosedFile{sink_->reserved_bytes(), PlacedRegion{pages_id_, end, sink_->reserved_bytes(), crc}};
+    return sink_->Finish(position, tail, crc_);
   }
 
  private:
@@ -122,17 +112,17 @@ class PlacingFile final : public ColumnFile {
   }
 
   Status OpenSink() {
-    Result<PageSink> placed = PageSink::Into(pages_path_);
+    Result<std::unique_ptr<PageSink>> placed = storage_.Into(pages_path_);
     if (placed.ok()) {
       sink_ = std::move(placed).value();
-      pages_id_ = sink_->pages_id();
       return Ok();
     }
     if (placed.error().kind != ErrorKind::kUnsupported) return placed.error();
-    LEMAN_ASSIGN_OR_RETURN(sink_, PageSink::New(path_));
+    LEMAN_ASSIGN_OR_RETURN(sink_, storage_.New(path_));
     return Ok();
   }
 
+  PageStorage& storage_;
   std::string path_;
   std::string pages_path_;
   PlainType type_;
@@ -141,8 +131,7 @@ class PlacingFile final : public ColumnFile {
   int& refusals_;
   std::vector<PlainCopy> held_;
   int64_t held_bytes_ = 0;
-  std::optional<PageSink> sink_;
-  std::string pages_id_;
+  std::unique_ptr<PageSink> sink_;
   ColumnMetadata column_;
   int64_t rows_ = 0;
   uint32_t crc_ = 0;
@@ -188,18 +177,18 @@ bool IsPlainColumn(const LanceFile& file) {
 }  // namespace
 
 PlacingWriter::PlacingWriter(std::unique_ptr<ColumnWriter> other, const ArrowSchema& type,
-                             const PlacingOptions& options)
-    : other_(std::move(other)), options_(options), type_(PlainTypeOf(type)) {}
+                             const PlacingOptions& options, std::unique_ptr<PageStorage> storage)
+    : other_(std::move(other)), options_(options), storage_(std::move(storage)), type_(PlainTypeOf(type)) {}
 
 const LanceFile* PlacingWriter::Template(const std::string& path) {
   if (!std::exchange(has_template_, true)) {
     const auto empty = other_->Create(path, "");
     if (!empty.ok() || !(*empty)->Close({}).ok()) return nullptr;
-    if (const auto source = OpenLocalFile(path); source.ok()) {
+    if (const auto source = storage_->Open(path); source.ok()) {
       Result<LanceFile> file = ReadLanceFile(**source);
       if (file.ok() && IsPlainColumn(*file)) template_ = std::move(file).value();
     }
-    ::unlink(path.c_str());
+    storage_->Remove(path);
   }
   return template_ ? &*template_ : nullptr;
 }
@@ -215,14 +204,18 @@ Result<std::unique_ptr<ColumnFile>> PlacingWriter::Create(const std::string& pat
   const auto make = [this, path, pages_path](bool plain) -> Result<std::unique_ptr<ColumnFile>> {
     if (!plain) return other_->Create(path, pages_path);
     return std::unique_ptr<ColumnFile>(
-        std::make_unique<PlacingFile>(path, pages_path, *type_, *template_, options_, refusals_));
+        std::make_unique<PlacingFile>(*storage_, path, pages_path, *type_, *template_, options_, refusals_));
   };
   return std::unique_ptr<ColumnFile>(std::make_unique<UndecidedFile>(make, is_plain));
 }
 
+void PlacingWriter::TellDataFile(const std::string& pages_path, const std::string& data_file) {
+  storage_->TellDataFile(pages_path, data_file);
+}
+
 Result<ClosedFile> PlacingWriter::Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {
   if (pages_path.empty() || closed.size_bytes < options_.place_from_bytes) return closed;
-  Result<PlacedRegion> region = PlaceStagedFile(path, pages_path);
+  Result<PlacedRegion> region = storage_->PlaceStaged(path, pages_path);
   // Whatever the reason: the file is complete, and assembly copies it.
   if (!region.ok()) return closed;
   return ClosedFile{region->size_bytes, std::move(region).value()};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "place/page_sink.h"
 #include "place/plain_pages.h"
 #include "table/column_writer.h"
 
@@ -18,14 +19,16 @@ struct PlacingOptions {
   bool all_plain = false;                           ///< Small and compressible binary values are plain, too: blobs.
 };
 
-/// Passes everything that is not plain on to another writer. Its own files go to storage page by page, each read back
-/// and compared; values need not outlive the call that writes them.
+/// Passes everything that is not plain on to another writer. Its own files go to storage page by page; values need not
+/// outlive the call that writes them.
 class PlacingWriter final : public ColumnWriter {
  public:
   /// `other` writes columns whose arrays have type `type`.
-  PlacingWriter(std::unique_ptr<ColumnWriter> other, const ArrowSchema& type, const PlacingOptions& options = {});
+  PlacingWriter(std::unique_ptr<ColumnWriter> other, const ArrowSchema& type, const PlacingOptions& options = {},
+                std::unique_ptr<PageStorage> storage = MakeFilePageStorage());
 
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override;
+  void TellDataFile(const std::string& pages_path, const std::string& data_file) override;
   Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) override;
 
  private:
@@ -34,6 +37,7 @@ class PlacingWriter final : public ColumnWriter {
 
   std::unique_ptr<ColumnWriter> other_;
   PlacingOptions options_;
+  std::unique_ptr<PageStorage> storage_;
   std::optional<PlainType> type_;
   bool has_template_ = false;
   std::optional<LanceFile> template_;

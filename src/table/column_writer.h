@@ -13,11 +13,18 @@
 
 namespace leman {
 
+/// A file that lies in parts of its fragment's upload; see docs/formats/upload_parts.md.
+struct UploadedFile {
+  std::string id;      ///< Of the record's name.
+  std::string record;  ///< Its content.
+};
+
 /// What became of a file.
 struct ClosedFile {
   int64_t size_bytes = 0;
   /// It lies in the fragment's pages file; absent: it is the file at its path.
   std::optional<PlacedRegion> region = {};
+  std::optional<UploadedFile> uploaded = {};
 };
 
 /// One file being written. Write calls append; Close makes the file complete. A file that was not closed is garbage.
@@ -39,6 +46,12 @@ class ColumnWriter {
   virtual ~ColumnWriter() = default;
   /// `pages_path` is the fragment's pages file, into which a writer may put the file instead.
   virtual Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) = 0;
+  /// Before Create: the name under the table's data folder that the data file of the fragment of `pages_path` will
+  /// have.
+  virtual void TellDataFile(const std::string& pages_path, const std::string& data_file) {
+    (void)pages_path;
+    (void)data_file;
+  }
   /// Moves `closed`, the complete file at `path`, into the fragment's pages file, where the writer can and it is large
   /// enough; else nothing happens. For a file that is a part of its fragment: somebody would have to copy it anyway.
   virtual Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {

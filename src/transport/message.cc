@@ -154,6 +154,7 @@ void Encode(Encoder& out, const AssignMessage& m) {
     Put(out, m.task.pieces[i]);
     out.Text(m.fragment_keys[i]);
     out.Int(i < m.fragment_rows.size() ? m.fragment_rows[i] : 0);
+    out.Text(i < m.data_files.size() ? m.data_files[i] : "");
   }
   out.Text(m.filter);
   out.Flag(m.with_deleted_rows);
@@ -175,6 +176,7 @@ void Decode(Decoder& in, AssignMessage& m) {
     m.task.pieces.push_back(TakeRange(in));
     m.fragment_keys.push_back(in.Text());
     m.fragment_rows.push_back(in.Int());
+    m.data_files.push_back(in.Text());
   }
   m.filter = in.Text();
   m.with_deleted_rows = in.Flag();

@@ -14,7 +14,7 @@
 
 namespace leman {
 
-constexpr int64_t kProtocolVersion = 6;
+constexpr int64_t kProtocolVersion = 7;
 
 // Coordinator to worker.
 
@@ -48,7 +48,8 @@ struct AssignMessage {
   bool with_deleted_rows = false;
   bool only_listed_rows = false;
   std::vector<int64_t> rows;  ///< With only_listed_rows: of what the filter selects, only these physical rows.
-  std::vector<int64_t> fragment_rows = {};  ///< Physical rows of each piece's fragment.
+  std::vector<int64_t> fragment_rows = {};   ///< Physical rows of each piece's fragment.
+  std::vector<std::string> data_files = {};  ///< Of each piece's fragment, where checkpoints may go into its upload.
 };
 
 struct ShrinkMessage {

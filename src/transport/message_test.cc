@@ -28,6 +28,7 @@ TEST(Message, AssignSurvivesTheWire) {
   sent.only_listed_rows = true;
   sent.rows = {3, 8};
   sent.fragment_rows = {10, 50};
+  sent.data_files = {"leman-a.lance", ""};
   const auto got = std::get<AssignMessage>(RoundTrip(sent));
   EXPECT_EQ(got.task.pieces, sent.task.pieces);
   EXPECT_EQ(got.task.attempt, 2);
@@ -37,6 +38,7 @@ TEST(Message, AssignSurvivesTheWire) {
   EXPECT_TRUE(got.only_listed_rows);
   EXPECT_EQ(got.rows, (std::vector<int64_t>{3, 8}));
   EXPECT_EQ(got.fragment_rows, (std::vector<int64_t>{10, 50}));
+  EXPECT_EQ(got.data_files, sent.data_files);
 }
 
 TEST(Message, SetupSurvivesTheWire) {

@@ -139,7 +139,8 @@ class Proxy:
             _answer(request, answer, [("Content-Type", "application/xml")], _error_body(answer))
             return
         # versitygw takes several steps to look at a condition, to put, and to note the ETag; S3 takes one.
-        with self._leases if "/_leman/leases/" in request.path else contextlib.nullcontext():
+        conditional = "/_leman/leases/" in request.path or ".upload" in request.path
+        with self._leases if conditional else contextlib.nullcontext():
             self._forward(request, body)
 
     def _forward(self, request: http.server.BaseHTTPRequestHandler, body: bytes) -> None:

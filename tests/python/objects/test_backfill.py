@@ -61,7 +61,11 @@ def test_no_secret_is_written_or_shown(db, server: S3Server) -> None:
     assert SECRET_KEY not in str(refused.value)
 
 
-def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(db, options, proxy: Proxy) -> None:
+def test_several_checkpoints_of_a_fragment_are_joined_inside_the_store(
+    db, options, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEMAN_S3_WRITE_ONCE", "0")
+
     @leman.udf(data_type=pa.binary())
     def payload(x: int) -> bytes:
         return random.Random(x).randbytes(512 << 10)

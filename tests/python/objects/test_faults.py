@@ -61,7 +61,10 @@ def test_a_slow_server_only_takes_longer(db, options, proxy: Proxy) -> None:
     _check(db, options)
 
 
-def test_expired_credentials_end_the_job_clearly_and_it_resumes_with_new_ones(db, options, proxy: Proxy) -> None:
+def test_expired_credentials_end_the_job_clearly_and_it_resumes_with_new_ones(
+    db, options, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEMAN_S3_WRITE_ONCE", "0")
     table = _blobs(db)
 
     def expire_in_assembly(method: str, path: str) -> int | None:
@@ -98,8 +101,9 @@ def test_a_server_killed_in_an_upload_and_started_again_is_waited_for(
 
 
 def test_a_server_that_stays_away_fails_the_job_which_resumes_and_leaves_no_upload(
-    options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path
+    options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LEMAN_S3_WRITE_ONCE", "0")
     impatient = {**options, "client_retry_timeout": "1", "client_max_retries": "1"}
     db = leman.connect(f"s3://bucket/{tmp_path.name}", storage_options=impatient)
     table = _blobs(db)
