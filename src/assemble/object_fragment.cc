@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "assemble/assembly_way.h"
@@ -78,6 +79,7 @@ class ObjectFiles final : public AssemblyFiles {
   /// Whether the parts are there, in the upload or, if an earlier run completed it, in the output.
   Status CheckCheckpoints() override {
     if (!only_placed_) return Ok();
+    LEMAN_RETURN_IF_ERROR(CheckOneUpload());
     std::vector<std::string> paths;
     for (const CheckpointFile& checkpoint : checkpoints_) paths.push_back(checkpoint.path);
     const std::string data_file = output_key_.substr(output_key_.rfind('/') + 1);
@@ -173,6 +175,38 @@ class ObjectFiles final : public AssemblyFiles {
     object_options.cancel = options_.cancel;
     object_options.on_bytes = options_.on_bytes;
     return object_options;
+  }
+
+  /// Where an upload went away, another was announced: kCorrupt, naming the records of all but that one.
+  Status CheckOneUpload() {
+    std::string announced;
+    std::string others;
+    std::set<std::string> ids;
+    for (const auto& record : records_) {
+      if (record) ids.insert(record->upload_id);
+    }
+    if (ids.size() < 2) return Ok();
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (!records_[i]) continue;
+      const std::string& path = checkpoints_[i].path;
+      if (announced.empty()) {
+        LEMAN_ASSIGN_OR_RETURN(announced, AnnouncedBeside(path));
+      }
+      if (records_[i]->upload_id != announced) others += (others.empty() ? "" : ", ") + path;
+    }
+    return MakeError(ErrorKind::kCorrupt, "their upload is gone, so these checkpoints are lost: ", others);
+  }
+
+  /// The id of the upload that is announced for the fragment of a record; "none" without one.
+  Result<std::string> AnnouncedBeside(const std::string& path) {
+    const size_t at = path.rfind('/') + 1;
+    const auto name = ParsePartsFileName(path.substr(at));
+    if (!name) return MakeError(ErrorKind::kInternal, path, " is no record");
+    const Result<std::string> bytes =
+        store_.Get(path.substr(0, at) + UploadFileName(name->range.fragment_id, name->fragment_key));
+    if (!bytes.ok() && bytes.error().kind != ErrorKind::kNotFound) return bytes.error();
+    const auto announcement = bytes.ok() ? ParseUploadAnnouncement(*bytes) : Result<UploadAnnouncement>(bytes.error());
+    return announcement.ok() ? announcement->upload_id : std::string("none");
   }
 
   /// The bytes that went through this process.
