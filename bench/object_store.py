@@ -43,7 +43,7 @@ def slow_payload(x: int) -> bytes:
 def measure(
     function: leman.UDF, rows: int, checkpoint_size: int | None, folder: pathlib.Path, way: str
 ) -> tuple[int, int, int, int, float, float]:
-    """Return bytes of the data file, of assembly through the client, checkpoints, parts copied, the job's seconds, write amplification."""
+    """Return bytes of the data file, of assembly through the client, checkpoints, parts, seconds, amplification."""
     binary = find_server()
     if binary is None:
         raise SystemExit("no versitygw: tools/bootstrap test builds it where Go is installed")
