@@ -105,7 +105,10 @@ void RemoteWorkerPool::OnEnded(WorkerId worker, Entry& entry, const std::string&
   ++failed_launches_;
   const bool others = std::any_of(entries_.begin(), entries_.end(),
                                   [](const auto& other) { return other.second.state == Entry::State::kConnected; });
-  if (failed_launches_ >= options_.max_failed_launches && !others) {
+  // A node that dies takes all the workers with it that were starting there: that says nothing against the next ones.
+  const size_t together = entries_.size() - 1;
+  if (static_cast<size_t>(failed_launches_) >= static_cast<size_t>(options_.max_failed_launches) + together &&
+      !others) {
     news.push_back(
         {PoolNews::Kind::kFailed, worker, -1, 0,
          "no worker could be started, " + std::to_string(failed_launches_) + " times in a row; the last time: " + why});

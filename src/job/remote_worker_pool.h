@@ -49,8 +49,8 @@ class WorkerLauncher {
 struct RemotePoolOptions {
   ListenOptions listen;
   Heartbeat heartbeat{1'000'000'000, 4'000'000'000};
-  std::string versions;  ///< What the hello of every worker has to say, see HelloMessage.
-  int32_t max_failed_launches = 3;
+  std::string versions;                  ///< What the hello of every worker has to say, see HelloMessage.
+  int32_t max_failed_launches = 3;       ///< In a row, of one worker alone; each further worker allows one more.
   int64_t first_pause_ns = 500'000'000;  ///< Before the next launch after a failure; twice as long after each further.
   int64_t longest_pause_ns = 30'000'000'000;
   int64_t suspicion_ns = 20'000'000'000;  ///< How long a node is avoided on which a worker was lost without a reason.

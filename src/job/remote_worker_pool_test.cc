@@ -158,6 +158,19 @@ TEST_F(RemoteWorkerPoolTest, FailedStartsAloneFailTheJob) {
   EXPECT_NE(news[0].text.find("no module named leman"), std::string::npos);
 }
 
+TEST_F(RemoteWorkerPoolTest, WorkersThatAreLostTogetherWhileTheyStartDoNotFailTheJob) {
+  for (WorkerId worker = 1; worker <= 3; ++worker) (void)pool_->Start(worker);
+  for (int64_t launch = 0; launch < 3; ++launch) {
+    launcher_.news.push_back({LaunchNews::Kind::kEnded, launcher_.launched[launch].launch, "its node has died"});
+  }
+  const std::vector<PoolNews> news = pool_->Poll();
+  ASSERT_EQ(news.size(), 3U);
+  for (const PoolNews& told : news) EXPECT_EQ(told.kind, PoolNews::Kind::kNote) << told.text;
+  clock_.AdvanceNs(60 * kSecond);
+  (void)pool_->Poll();
+  EXPECT_EQ(launcher_.launched.size(), 6U);
+}
+
 TEST_F(RemoteWorkerPoolTest, ANodeThatFellSilentIsAvoidedForAWhile) {
   StartAndConnect(1, "a");
   pool_->Kill(1, 42);
