@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo test sim torture torture-cluster steps fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
+.PHONY: help demo test test-long sim torture torture-cluster steps fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,14 +11,18 @@ demo: ## Build Leman and run its main job on real texts and pictures
 	@tools/bootstrap demo
 	@$(PYTHON_IN_VENV) examples/demo.py
 
-test: ## Everything: C++ unit tests, Python tests, crash tests
+test: ## C++ unit tests, Python tests, crash tests (10 minutes where nothing is installed, else 5)
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
 	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 3 --dist loadgroup
 
+test-long: ## More cases, faults and kills of what make test has tested (about 5 minutes)
+	@tools/bootstrap test
+	@LEMAN_LONG_TESTS=1 LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 3 --dist loadgroup -m long
+
 test-objects: ## Object stores: S3, Azure's and Google's servers (installs them once: 5 minutes; then about 3)
 	@tools/bootstrap objects
-	@$(PYTHON_IN_VENV) -m pytest tests/python/objects
+	@LEMAN_LONG_TESTS=1 $(PYTHON_IN_VENV) -m pytest tests/python/objects
 
 test-cluster: ## The long tests on a Ray cluster of several nodes on this machine (about 5 minutes)
 	@tools/bootstrap cluster

@@ -22,7 +22,7 @@ from assemble_tool import AssembleError, Engine, find_tool
 from columns import read_file, write_file
 from lance.file import LanceFileReader
 
-CASES = int(os.environ.get("LEMAN_RANDOM_CASES", "2000"))
+CASES = int(os.environ.get("LEMAN_RANDOM_CASES", "1000"))
 CASES_A_TYPE = 25
 PROCESSES = 2
 SEED = os.environ.get("LEMAN_RANDOM_SEED", "1")

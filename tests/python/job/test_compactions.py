@@ -44,7 +44,9 @@ def backfill(tmp_path: pathlib.Path, calls: CallLog, **arguments: object) -> lem
 
 
 @stable_or_not
-@pytest.mark.parametrize("where", [None, "x % 2 = 0"], ids=["all rows", "where"])
+@pytest.mark.parametrize(
+    "where", [pytest.param(None, id="all rows"), pytest.param("x % 2 = 0", id="where", marks=pytest.mark.long)]
+)
 def test_after_kill_9_and_a_compaction_only_what_was_not_checkpointed_is_computed(
     tmp_path: pathlib.Path, calls: CallLog, stable: bool, where: str | None
 ) -> None:
@@ -73,6 +75,7 @@ def test_after_kill_9_and_a_compaction_only_what_was_not_checkpointed_is_compute
     assert calls.count == called
 
 
+@pytest.mark.long
 @stable_or_not
 def test_compactions_at_random_moments(tmp_path: pathlib.Path, calls: CallLog, stable: bool) -> None:
     path = make(tmp_path, stable, rows_per_file=40)
@@ -152,7 +155,9 @@ class LargeValues:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("deleted", ["", "x % 20 = 3"], ids=["all rows", "rows deleted"])
+@pytest.mark.parametrize(
+    "deleted", [pytest.param("", id="all rows", marks=pytest.mark.long), pytest.param("x % 20 = 3", id="rows deleted")]
+)
 @pytest.mark.parametrize("blobs", [False, True], ids=["plain", "blobs"])
 def test_large_values_are_carried_too(tmp_path: pathlib.Path, calls: CallLog, deleted: str, blobs: bool) -> None:
     job = LargeValues(tmp_path, calls, blobs)

@@ -171,7 +171,7 @@ def test_a_driver_killed_at_any_time_leaves_a_valid_table(
     db: leman.Connection, calls: CallLog, tmp_path: pathlib.Path
 ) -> None:
     db.create_table("numbers", pa.table({"x": pa.array(range(1000), pa.int64())}), max_rows_per_file=50)
-    for attempt in range(6):
+    for attempt in range(4):
         driver = Driver(tmp_path, calls, 0.0002, concurrency=2, commit_granularity=2, task_size=50)
         time.sleep(0.5 + 0.12 * attempt)
         driver.process.kill()

@@ -137,7 +137,7 @@ def test_a_driver_killed_at_its_steps_loses_nothing(tmp_path: pathlib.Path, shim
     assert code == 0, said
     last = first.steps()
     assert last >= 40, "the shim sees the files that a driver makes"
-    steps = range(1, last + 1) if os.environ.get("LEMAN_ALL_STEPS") else range(3, last + 1, max(1, last // 5))
+    steps = range(1, last + 1) if os.environ.get("LEMAN_ALL_STEPS") else range(3, last + 1, max(1, last // 3))
     for step in steps:
         trial = Trial(tmp_path / f"step-{step}", shim)
         code, said = trial.run(count=trial.counter, kill=step)
@@ -160,11 +160,14 @@ def nothing(x: int) -> int | None:
 
 
 REFUSALS = [
+    ("/_leman/checkpoints/", errno.ENOSPC),
+    ("/_leman/checkpoints/", errno.EIO),
+    ("/_versions/", errno.EACCES),
     *[
-        ("/_leman/checkpoints/", number)
-        for number in (errno.EACCES, errno.ENOSPC, errno.EMFILE, errno.EIO, errno.EROFS)
+        pytest.param("/_leman/checkpoints/", number, marks=pytest.mark.long)
+        for number in (errno.EACCES, errno.EMFILE, errno.EROFS)
     ],
-    *[("/_versions/", number) for number in (errno.EACCES, errno.ENOSPC, errno.EDQUOT)],
+    *[pytest.param("/_versions/", number, marks=pytest.mark.long) for number in (errno.ENOSPC, errno.EDQUOT)],
 ]
 
 
@@ -185,7 +188,10 @@ def test_storage_that_refuses_ends_the_job_and_the_same_call_goes_on(
     trial.expect_done_and_clean()
 
 
-QUOTA = ["/_leman/checkpoints/", "/_leman/jobs/", "/_leman/leases/"]
+QUOTA = [
+    "/_leman/checkpoints/",
+    *[pytest.param(folder, marks=pytest.mark.long) for folder in ("/_leman/jobs/", "/_leman/leases/")],
+]
 
 
 @pytest.mark.parametrize("under", QUOTA)
@@ -251,7 +257,9 @@ def test_checkpoints_that_may_not_be_read_are_named_kept_and_used_when_they_may(
     ("damage", "told"),
     [("missing", "is missing"), ("cut", "bytes, and the table's manifest says"), ("empty", "has 0 bytes")],
 )
-@pytest.mark.parametrize("where", [None, "x >= 0"], ids=["all rows", "where"])
+@pytest.mark.parametrize(
+    "where", [pytest.param(None, id="all rows"), pytest.param("x >= 0", id="where", marks=pytest.mark.long)]
+)
 def test_a_data_file_that_is_not_whole_is_named_at_once_and_nothing_is_lost(
     tmp_path: pathlib.Path, damage: str, told: str, where: str | None
 ) -> None:

@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.long
 def test_jobs_that_are_killed_again_and_again_lose_nothing() -> None:
     command = [sys.executable, str(ROOT / "tools" / "torture"), "--kills", "12", "--limit-s", "25"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

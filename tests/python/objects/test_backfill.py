@@ -124,7 +124,10 @@ class Told:
     def finish(self, result: object) -> None: ...
 
 
-@pytest.mark.parametrize(("version", "checkpoint_size"), [("2.0", 8), ("2.1", 8), ("2.2", 8), ("2.2", 100)])
+@pytest.mark.parametrize(
+    ("version", "checkpoint_size"),
+    [("2.2", 8), *(pytest.param(*case, marks=pytest.mark.long) for case in (("2.0", 8), ("2.1", 8), ("2.2", 100)))],
+)
 def test_blobs_are_joined_inside_the_store(db, options, version: str, checkpoint_size: int) -> None:
     @leman.udf(data_type=pa.large_binary(), field_metadata={"lance-encoding:blob": "true"})
     def payload(x: int) -> bytes | None:

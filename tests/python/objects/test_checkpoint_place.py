@@ -79,6 +79,7 @@ def _published(uri: str, options: dict[str, str]) -> list[str]:
     return [key for key in _checkpoints(uri, options) if "/tmp-" not in key]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("places", "version", "checkpoint_size"),
     [*((place, "2.2", 20) for place in _ALL), (_ALL[1], "2.0", 100)],
@@ -103,6 +104,7 @@ def test_values_are_those_of_checkpoints_in_the_table(
         assert _checkpoints(places[0], options) == _checkpoints(places[1], options) == []
 
 
+@pytest.mark.long
 def test_parts_are_copied_from_bucket_to_bucket_unless_that_is_refused(
     server: S3Server, proxy: Proxy, options: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_killed_job_is_resumed_there_and_nowhere_else_and_cleaned(
     assert _checkpoints(place, options) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("places", _ALL[1:2], indirect=True)
 def test_a_run_without_the_variable_computes_anew_and_clean_with_it_removes_the_rest(
     db: leman.Connection, places: tuple[str, str], options: dict[str, str], proxy: Proxy, tmp_path: pathlib.Path
@@ -203,6 +206,7 @@ def test_a_run_without_the_variable_computes_anew_and_clean_with_it_removes_the_
     assert root is None or _checkpoints(root, options) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("broken", ["no bucket", "wrong key"])
 def test_a_store_that_cannot_be_written_is_told_before_any_work(
     server: S3Server, options: dict[str, str], tmp_path: pathlib.Path, broken: str

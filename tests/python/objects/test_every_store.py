@@ -157,6 +157,7 @@ def test_checkpoints_may_lie_elsewhere(store: Store, tmp_path: pathlib.Path, pla
     assert not pathlib.Path(root).exists()
 
 
+@pytest.mark.long
 @_OTHERS
 def test_what_a_failed_job_left_is_cleaned(store: Store) -> None:
     @leman.udf(data_type=pa.int64())
@@ -214,6 +215,7 @@ def test_after_kill_9_the_next_run_goes_on(store: Store, calls: pathlib.Path, ga
     assert int(str(outcome["rows_computed"])) <= ROWS - 4 * 25
 
 
+@pytest.mark.long
 def test_a_job_that_computes_is_cancelled_and_resumed(store: Store, calls: pathlib.Path, gate: pathlib.Path) -> None:
     _numbers(store)
     driver = Driver(store, calls)
@@ -231,6 +233,7 @@ def test_a_job_that_computes_is_cancelled_and_resumed(store: Store, calls: pathl
     assert _read(store)["y"] == [x * 10 for x in range(ROWS)]
 
 
+@pytest.mark.long
 def test_of_two_drivers_one_runs_and_the_other_is_told(store: Store, calls: pathlib.Path, gate: pathlib.Path) -> None:
     _numbers(store)
     Driver(store, calls, "add").outcome()

@@ -53,6 +53,7 @@ def test_a_storm_of_503_is_waited_out(db, options, proxy: Proxy) -> None:
     _check(db, options)
 
 
+@pytest.mark.long
 def test_a_slow_server_only_takes_longer(db, options, proxy: Proxy) -> None:
     table = _blobs(db)
     proxy.fault = lambda method, path: 0.03
@@ -158,6 +159,7 @@ def _age(door: ObjectDoor, key: str, changes: dict[str, object]) -> None:
     door.put(key, json.dumps({**content, **changes}).encode())
 
 
+@pytest.mark.long
 def test_to_others_a_job_that_ended_while_its_store_was_away_is_lost_and_not_in_the_way(
     options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path
 ) -> None:

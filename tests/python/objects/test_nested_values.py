@@ -24,7 +24,9 @@ def nested(x: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays([lists, pa.array(numbers.astype(np.int32))], ["a", "b"], mask=pa.array(null))
 
 
-@pytest.mark.parametrize("checkpoint_size", [ROWS, ROWS // 2, ROWS // 4])
+@pytest.mark.parametrize(
+    "checkpoint_size", [ROWS // 2, *(pytest.param(rows, marks=pytest.mark.long) for rows in (ROWS, ROWS // 4))]
+)
 def test_null_structs_with_lists_in_some_pages_can_be_read(
     db: leman.Connection, options: dict[str, str], checkpoint_size: int
 ) -> None:

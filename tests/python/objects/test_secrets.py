@@ -70,7 +70,9 @@ def _attempts(db: leman.Connection) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.mark.parametrize("fault", ["unreachable", "refused", "broken"])
+@pytest.mark.parametrize(
+    "fault", ["broken", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("unreachable", "refused"))]
+)
 def test_no_error_of_a_store_that_fails_shows_a_secret(fault: str, proxy: Proxy, tmp_path: pathlib.Path) -> None:
     options = options_for(free_port() if fault == "unreachable" else proxy.port)
     options |= {"client_max_retries": "0", "client_retry_timeout": "1", "aws_session_token": "leman-marker-token"}

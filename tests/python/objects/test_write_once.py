@@ -21,6 +21,7 @@ from .s3_server import Proxy, S3Server
 
 _VALUE_BYTES = 512 << 10
 _ROWS = 60
+_PART_BYTES = 5 << 20
 
 
 @leman.udf(data_type=pa.binary(), version="1")
@@ -57,18 +58,21 @@ def test_each_byte_is_written_once(db, options, proxy: Proxy, server: S3Server, 
     proxy.reset()
     result = table.backfill("y", concurrency=2, checkpoint_size=checkpoint_size)
     assert result.metrics["fragments_placed"] == 1
-    assert result.metrics["bytes_copied"] == 0
-    assert result.metrics["write_amplification"] < 1.01
     data_bytes = _ROWS * _VALUE_BYTES
+    # A worker that was held up may leave its last rows to the other one, too few for a part of their own.
+    copied_bytes = result.metrics["bytes_copied"]
+    assert copied_bytes < _PART_BYTES
+    assert result.metrics["write_amplification"] < 1.01 + copied_bytes / data_bytes
     assert data_bytes < proxy.bytes_up < 1.02 * data_bytes
     # A copy inside the store has no body, and an answer that says so.
     copies = [path for method, path, size in proxy.traffic if "partNumber" in path and size < 1024 and method == "PUT"]
-    assert len(copies) <= len([p for m, p in proxy.requests if m == "POST" and "uploads" in p])
+    assert len(copies) <= bool(copied_bytes) + len([p for m, p in proxy.requests if m == "POST" and "uploads" in p])
     _check(db, options)
     assert _left(server, db) == []
     assert _uploads(db, options) == []
 
 
+@pytest.mark.long
 def test_small_checkpoints_are_copied_behind_the_parts(db, options, proxy: Proxy, server: S3Server) -> None:
     @leman.udf(data_type=pa.binary(), version="1")
     def payload(x: int) -> bytes:
@@ -85,6 +89,7 @@ def test_small_checkpoints_are_copied_behind_the_parts(db, options, proxy: Proxy
     assert _left(server, db) == []
 
 
+@pytest.mark.long
 def test_vectors_are_uploaded_once(db, options) -> None:
     width = 3072
 
@@ -130,6 +135,7 @@ def test_a_later_run_takes_what_was_uploaded(db, options, interrupted: leman.Tab
     assert _uploads(db, options) == []
 
 
+@pytest.mark.long
 def test_what_is_gone_is_computed_again(db, options, interrupted: leman.Table, server: S3Server) -> None:
     door = open_door(db.table_uri("blobs"), options)
     for key, _ in door.pending_uploads("data"):
@@ -168,7 +174,10 @@ table.backfill("y", udf=payload, concurrency=1, checkpoint_size=20)
 """
 
 
-@pytest.mark.parametrize("moment", ["in the middle", "before completing", "before the commit"])
+@pytest.mark.parametrize(
+    "moment",
+    ["in the middle", *(pytest.param(at, marks=pytest.mark.long) for at in ("before completing", "before the commit"))],
+)
 def test_a_killed_driver_is_gone_on_from(
     db, options, proxy: Proxy, server: S3Server, tmp_path: pathlib.Path, moment: str
 ) -> None:
@@ -201,6 +210,7 @@ def test_a_killed_driver_is_gone_on_from(
     assert _uploads(db, options) == []
 
 
+@pytest.mark.long
 def test_it_can_be_turned_off(db, options, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEMAN_S3_WRITE_ONCE", "0")
     result = _blobs(db).backfill("y", concurrency=1, checkpoint_size=20)
