@@ -1,6 +1,8 @@
 # The commands of this project. Each gets what it needs first (tools/bootstrap) and can be run on a bare machine.
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
+# tools/bootstrap leaves it to the first import to compile a package's modules: without a place to keep them, each process would.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-long sim torture torture-cluster steps fuzz sanitize bench bench-write bench-s3 bench-udf bench-native bench-ray test-objects test-cluster test-kubernetes lint format examples clean
 

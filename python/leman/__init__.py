@@ -136,6 +136,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
+        if os.path.isfile(os.path.join(__path__[0], f"{name}.py")):
+            # `from . import name` asks here before it loads a module: no time for likely misspellings.
+            raise AttributeError(f"module 'leman' has no attribute {name!r} yet.")
         from .argument_checks import closest
 
         raise AttributeError(f"module 'leman' has no attribute {name!r}.{closest(name, _HOME_OF)}")

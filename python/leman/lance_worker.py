@@ -5,7 +5,6 @@ It holds no decision; those are the engine's. It implements the ports of ``src/t
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import itertools
@@ -35,6 +34,7 @@ from .unreadable_data import why_unreadable
 from .user_function import pickle_function, restore
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
     from .async_call import AsyncFunction
@@ -205,6 +205,8 @@ class WorkerSession:
         """Return what is called for a row, and for an async function the event loop that it was made on."""
         if not self.function.is_async:
             return None, self._instance()
+        import asyncio
+
         from .async_call import make_on_loop
 
         loop = asyncio.new_event_loop()
