@@ -16,7 +16,7 @@ demo: ## Build Leman and run its main job on real texts and pictures
 test: ## C++ unit tests, Python tests, crash tests (10 minutes where nothing is installed, else 5)
 	@tools/bootstrap test
 	@ctest --test-dir build --output-on-failure --parallel 2
-	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 3 --dist loadgroup
+	@LEMAN_SCALAR_TEST_DIR=$(CURDIR)/build/scalar $(PYTHON_IN_VENV) -m pytest --numprocesses 4 --dist loadgroup
 
 test-long: ## More cases, faults and kills of what make test has tested (about 5 minutes)
 	@tools/bootstrap test

@@ -63,7 +63,8 @@ def test_each_byte_is_written_once(db, options, proxy: Proxy, server: S3Server, 
     copied_bytes = result.metrics["bytes_copied"]
     assert copied_bytes < _PART_BYTES
     assert result.metrics["write_amplification"] < 1.01 + copied_bytes / data_bytes
-    assert data_bytes < proxy.bytes_up < 1.02 * data_bytes
+    # Those few go up once more, in front of a part.
+    assert data_bytes < proxy.bytes_up < 1.02 * data_bytes + copied_bytes
     # A copy inside the store has no body, and an answer that says so.
     copies = [path for method, path, size in proxy.traffic if "partNumber" in path and size < 1024 and method == "PUT"]
     assert len(copies) <= bool(copied_bytes) + len([p for m, p in proxy.requests if m == "POST" and "uploads" in p])
