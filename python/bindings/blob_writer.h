@@ -18,6 +18,7 @@ class BlobWriter final : public ColumnWriter {
       : other_(std::move(other)), values_(std::move(values)), results_(std::move(results)) {}
 
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override;
+  void UseQueue(WriteQueue& queue) override { other_->UseQueue(queue); }
   Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) override {
     return other_->Place(path, pages_path, std::move(closed));
   }

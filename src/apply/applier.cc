@@ -37,7 +37,7 @@ struct Applier::TaskRun {
   size_t piece = 0;       // the piece that the next row belongs to
   int64_t piece_row = 0;  // its next row, from the piece's start
   std::unique_ptr<ColumnFile> file;
-  std::string file_key;
+  std::string file_key;    // Temporary.
   int64_t file_start = 0;  // row of the piece, from its start
   int64_t file_computed = 0;
   WorkTimes times;
@@ -54,6 +54,16 @@ struct Applier::TaskRun {
   }
 };
 
+// A checkpoint that is cut and not yet published.
+struct Applier::FileInHand {
+  std::unique_ptr<ColumnFile> file;
+  std::string file_key;  // Temporary.
+  std::string pages_path;
+  std::string fragment_key;
+  bool whole_fragment;
+  CheckpointDone done;
+};
+
 Applier::Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std::string name,
                  std::string checkpoint_root)
     : ports_(std::move(ports)),
@@ -61,13 +71,28 @@ Applier::Applier(ApplierPorts ports, CutOptions cut, int64_t input_columns, std:
       input_columns_(input_columns),
       read_columns_(std::max(ports_.read_columns, input_columns)),
       name_(std::move(name)),
-      checkpoint_root_(std::move(checkpoint_root)) {}
+      checkpoint_root_(std::move(checkpoint_root)) {
+  if (!ports_.writes_behind) return;
+  constexpr int64_t kMostBytes = 64 << 20;
+  constexpr int64_t kShare = 8;  // Of the worker's memory, which is counted as all that it holds is.
+  const bool limited = ports_.memory != nullptr;
+  behind_ = std::make_unique<WriteBehind>(limited ? std::min(kMostBytes, ports_.memory->budget_bytes() / kShare)
+                                                  : kMostBytes);
+  ports_.writer.UseQueue(*behind_);
+}
 
 Status Applier::Run(const TaskOrder& order, TaskObserver& observer, RowRange* failed_at) {
   TaskRun run{order, observer, BatchCutter(cut_), failed_at, {}, order.task.rows()};
   const bool rides = order.filter.empty() && order.task.attempt == 1 && !order.task.given_up;
   for (const auto& rider : ports_.riders) rider->Begin(rides);
   Status status = RunTask(run);
+  WaitForWrites();
+  RowRange late_at;
+  const Status behind = FailureBehind(&late_at);
+  if (status.ok() && !behind.ok()) {
+    status = behind;
+    *failed_at = late_at;
+  }
   for (const auto& rider : ports_.riders) rider->End();
   return status;
 }
@@ -106,6 +131,7 @@ Status Applier::ProcessBatch(TaskRun& run, const SharedArray& batch) {
   const int64_t batch_rows = batch->get()->length;
   run.times.bytes_read += ArrayBytes(*run.schema.get(), *batch->get());
   while (offset < batch_rows && run.rows_done < run.rows_to_do) {
+    LEMAN_RETURN_IF_ERROR(FailureBehind(run.failed_at));
     if (run.observer.cancelled()) return MakeError(ErrorKind::kCancelled, "the task was cancelled");
     if (const int64_t keep = run.observer.TakeShrinkRequest(); keep >= 0) {
       const int64_t wanted = std::clamp(keep, run.rows_done, run.rows_to_do);
@@ -183,6 +209,7 @@ int64_t Applier::NextCallRows(TaskRun& run, int64_t batch_rows_left) {
 Status Applier::RelieveMemory(TaskRun& run) {
   if (ports_.memory == nullptr || !ports_.memory->Crowded()) return Ok();
   if (run.file != nullptr) LEMAN_RETURN_IF_ERROR(CutCheckpoint(run));
+  WaitForWrites();
   if (ports_.memory->Relieve() || run.rows_done == run.rows_to_do) return Ok();
   return MakeError(ErrorKind::kCancelled, "the worker is replaced, since it holds too much memory");
 }
@@ -282,36 +309,70 @@ void Applier::KeepComputed(TaskRun& run) {
 Status Applier::CutCheckpoint(TaskRun& run) {
   // First: once the function's own checkpoint is there, these rows are not read again.
   for (const auto& rider : ports_.riders) rider->Cut();
-  const int64_t start_ns = ports_.clock.MonotonicNs();
   const RowRange& piece = run.current_piece();
   CheckpointDone done;
   done.task = run.order.task.id;
   done.attempt = run.order.task.attempt;
   done.range = {piece.fragment_id, piece.start + run.file_start, piece.start + run.piece_row};
   done.rows_computed = run.file_computed;
-  LEMAN_ASSIGN_OR_RETURN(ClosedFile closed, run.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
-  run.file.reset();
-  if (!closed.region && !closed.uploaded && !run.IsWholeFragment(done.range)) {
+  done.times = std::exchange(run.times, {});
+  done.skipped = std::exchange(run.skipped, {});
+  const bool whole = run.IsWholeFragment(done.range);
+  FileInHand file{std::move(run.file), run.file_key, PagesPath(run), run.order.fragment_keys[run.piece], whole,
+                  std::move(done)};
+  run.cutter.OnCheckpoint();
+  if (behind_ == nullptr) return Publish(file, run.observer);
+  PublishBehind(std::move(file), run.observer);
+  return Ok();
+}
+
+Status Applier::Publish(FileInHand& file, TaskObserver& observer) {
+  const int64_t start_ns = ports_.clock.MonotonicNs();
+  CheckpointDone& done = file.done;
+  LEMAN_ASSIGN_OR_RETURN(ClosedFile closed, file.file->Close({{"leman.rows", std::to_string(done.range.rows())}}));
+  file.file.reset();
+  if (!closed.region && !closed.uploaded && !file.whole_fragment) {
     const int64_t file_bytes = closed.size_bytes;
-    LEMAN_ASSIGN_OR_RETURN(closed, ports_.writer.Place(checkpoint_root_ + "/" + run.file_key, PagesPath(run), closed));
-    if (closed.region) run.times.bytes_staged += file_bytes;
+    LEMAN_ASSIGN_OR_RETURN(closed,
+                           ports_.writer.Place(checkpoint_root_ + "/" + file.file_key, file.pages_path, closed));
+    if (closed.region) done.times.bytes_staged += file_bytes;
   }
   done.size_bytes = closed.size_bytes;
-  const std::string& key = run.order.fragment_keys[run.piece];
+  const std::string& key = file.fragment_key;
   if (closed.region) {
     LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishRegion({done.range, key, *closed.region}));
   } else if (closed.uploaded) {
     const PartsName name{done.range, key, closed.uploaded->id, done.size_bytes};
     LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.PublishParts(name, closed.uploaded->record));
   } else {
-    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(run.file_key, done.range, key, done.size_bytes));
+    LEMAN_ASSIGN_OR_RETURN(done.path, ports_.checkpoints.Publish(file.file_key, done.range, key, done.size_bytes));
   }
-  run.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
-  done.times = std::exchange(run.times, {});
-  done.skipped = std::exchange(run.skipped, {});
-  run.cutter.OnCheckpoint();
-  run.observer.OnCheckpoint(done);
+  done.times.write_ns += ports_.clock.MonotonicNs() - start_ns;
+  observer.OnCheckpoint(done);
   return Ok();
+}
+
+// Checkpoints after one that failed are published all the same: what was computed is not computed again.
+void Applier::PublishBehind(FileInHand file, TaskObserver& observer) {
+  const auto kept = std::make_shared<FileInHand>(std::move(file));
+  behind_->Post(0, [this, kept, &observer] {
+    const Status status = Publish(*kept, observer);
+    if (status.ok()) return;
+    const std::lock_guard lock(mutex_);
+    if (!late_failure_) late_failure_ = LateFailure{status.error(), kept->done.range};
+  });
+}
+
+void Applier::WaitForWrites() {
+  if (behind_ != nullptr) behind_->Wait();
+}
+
+// The first failure behind, once.
+Status Applier::FailureBehind(RowRange* failed_at) {
+  const std::lock_guard lock(mutex_);
+  if (!late_failure_) return Ok();
+  *failed_at = late_failure_->rows;
+  return std::exchange(late_failure_, std::nullopt)->error;
 }
 
 }  // namespace leman

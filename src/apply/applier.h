@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "apply/memory_watch.h"
 #include "apply/rider.h"
 #include "apply/udf.h"
+#include "apply/write_behind.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "checkpoint/checkpoint_store.h"
@@ -42,6 +45,7 @@ class TaskObserver {
   virtual void OnProgress(int64_t rows_done) = 0;
   /// The function is about to be called on `rows`.
   virtual void OnCall(const RowRange&) {}
+  /// With `writes_behind` on another thread.
   virtual void OnCheckpoint(const CheckpointDone& done) = 0;
   /// The task now ends after its first `kept_rows` rows.
   virtual void OnShrunk(int64_t kept_rows) = 0;
@@ -65,6 +69,8 @@ struct ApplierPorts {
   std::vector<std::unique_ptr<Rider>> riders = {};
   int64_t read_columns = 0;       ///< Columns that are read for the function and the riders; 0: the function's alone.
   MemoryWatch* memory = nullptr;  ///< Null: memory is not limited.
+  /// Values are put away while the next ones are computed: worth a thread where storage is far.
+  bool writes_behind = false;
 };
 
 class Applier {
@@ -80,6 +86,12 @@ class Applier {
 
  private:
   struct TaskRun;
+  struct FileInHand;
+  /// What went wrong behind, and the rows of the checkpoint that it was about.
+  struct LateFailure {
+    Error error;
+    RowRange rows;
+  };
 
   Status RunTask(TaskRun& run);
   Status ProcessBatch(TaskRun& run, const SharedArray& batch);
@@ -90,6 +102,10 @@ class Applier {
   [[nodiscard]] std::string PagesPath(const TaskRun& run) const;
   Status WriteRows(TaskRun& run, OwnedArray values);
   Status CutCheckpoint(TaskRun& run);
+  Status Publish(FileInHand& file, TaskObserver& observer);
+  void PublishBehind(FileInHand file, TaskObserver& observer);
+  void WaitForWrites();
+  Status FailureBehind(RowRange* failed_at);
   void KeepComputed(TaskRun& run);
   int64_t NextCallRows(TaskRun& run, int64_t batch_rows_left);
   Status RelieveMemory(TaskRun& run);
@@ -101,6 +117,9 @@ class Applier {
   std::string name_;
   std::string checkpoint_root_;
   int64_t serial_ = 0;
+  std::mutex mutex_;
+  std::optional<LateFailure> late_failure_;
+  std::unique_ptr<WriteBehind> behind_;  // Null: nothing is written behind. Last: its thread uses the others.
 };
 
 }  // namespace leman

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
+
 #include "io/memory_object_store.h"
 #include "table/testing/memory_table.h"
 
@@ -118,6 +121,100 @@ class LeakingMemory final : public ProcessMemory {
   int64_t free_bytes = 0;
   int64_t frees = 0;
 };
+
+/// How a file is closed: an error instead, or after something else.
+class ClosingWriter final : public ColumnWriter {
+ public:
+  using OnClose = std::function<Status()>;
+  ClosingWriter(ColumnWriter& inner, OnClose on_close) : inner_(inner), on_close_(std::move(on_close)) {}
+  Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override {
+    LEMAN_ASSIGN_OR_RETURN(auto file, inner_.Create(path, pages_path));
+    return std::unique_ptr<ColumnFile>(std::make_unique<File>(std::move(file), on_close_));
+  }
+
+ private:
+  class File final : public ColumnFile {
+   public:
+    File(std::unique_ptr<ColumnFile> inner, const OnClose& on_close) : inner_(std::move(inner)), on_close_(on_close) {}
+    Status Write(OwnedArray values) override { return inner_->Write(std::move(values)); }
+    Result<ClosedFile> Close(const std::map<std::string, std::string>& metadata) override {
+      LEMAN_RETURN_IF_ERROR(on_close_());
+      return inner_->Close(metadata);
+    }
+
+   private:
+    std::unique_ptr<ColumnFile> inner_;
+    const OnClose& on_close_;
+  };
+
+  ColumnWriter& inner_;
+  OnClose on_close_;
+};
+
+class WritingBehindTest : public ApplierTest {
+ protected:
+  Status RunBehind(const ClosingWriter::OnClose& on_close) {
+    cut_.checkpoint_rows = 10;
+    ClosingWriter writer(table_, on_close);
+    Applier applier({table_, udf_, merger_, writer, checkpoints_, clock_, *type_.get(), {}, 0, nullptr, true}, cut_, 1,
+                    "w0", "memory");
+    TaskOrder order{Task{7, 1, {{0, 0, 40}}}, {"0123456789abcdef"}};
+    return applier.Run(order, recorder_, &failed_at_);
+  }
+};
+
+TEST_F(WritingBehindTest, TheNextRowsAreComputedBeforeACheckpointIsPutAway) {
+  std::mutex mutex;
+  std::condition_variable called;
+  int calls = 0;
+  int closes = 0;
+  int overlapped = 0;
+  udf_.on_call = [&] {
+    const std::lock_guard lock(mutex);
+    ++calls;
+    called.notify_all();
+  };
+  const Status status = RunBehind([&]() -> Status {
+    std::unique_lock lock(mutex);
+    ++closes;
+    // The last one has nothing behind it.
+    if (closes < 4) overlapped += called.wait_for(lock, std::chrono::seconds(10), [&] { return calls > closes; });
+    return Ok();
+  });
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(overlapped, 3);
+  ASSERT_EQ(recorder_.checkpoints.size(), 4U);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(recorder_.checkpoints[i].range, (RowRange{0, int64_t(i) * 10, int64_t(i) * 10 + 10}));
+    EXPECT_EQ(recorder_.checkpoints[i].rows_computed, 10);
+    EXPECT_EQ(Stored(i)[3], static_cast<int64_t>(i) * 10 + 1003);
+  }
+}
+
+TEST_F(WritingBehindTest, AFailureIsToldOfItsOwnCheckpointAndTheOthersStay) {
+  int closes = 0;
+  const Status status = RunBehind([&]() -> Status {
+    if (++closes == 2) return MakeError(ErrorKind::kRetryable, "the store is away");
+    return Ok();
+  });
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message, "the store is away");
+  EXPECT_EQ(failed_at_, (RowRange{0, 10, 20}));
+  ASSERT_GE(recorder_.checkpoints.size(), 1U);
+  for (size_t i = 0; i < recorder_.checkpoints.size(); ++i) {
+    EXPECT_NE(recorder_.checkpoints[i].range.start, 10);
+    EXPECT_EQ(Stored(i)[0], recorder_.checkpoints[i].range.start + 1000);
+  }
+}
+
+TEST_F(WritingBehindTest, AFailureOfTheFunctionComesAfterWhatItComputedIsPutAway) {
+  udf_.poison = 25;
+  const Status status = RunBehind([] { return Ok(); });
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kUserFunction);
+  EXPECT_EQ(failed_at_, (RowRange{0, 25, 26}));
+  ASSERT_EQ(recorder_.checkpoints.size(), 2U);
+}
 
 TEST_F(ApplierTest, AWornOutWorkerPutsItsRowsAwayAndEndsTheTask) {
   LeakingMemory memory;
@@ -397,6 +494,10 @@ TEST(BatchCutter, GivesRowsAwayWhereBothPartsCanBeCopied) {
   EXPECT_EQ(exact.RowsToKeep(30, 24, 100), 32);
   EXPECT_EQ(exact.RowsToKeep(41, 24, 100), 48);
   EXPECT_EQ(exact.RowsToKeep(28, 24, 31), 31);
+  options.checkpoint_rows = 1 << 16;  // Of small values, but large enough to be copied.
+  BatchCutter many(options);
+  many.OnCall(1000, 1'000'000, 1000 << 8);
+  EXPECT_EQ(many.RowsToKeep(80'000, 1000, 200'000), 1 << 16);
 }
 
 }  // namespace

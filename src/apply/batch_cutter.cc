@@ -63,7 +63,10 @@ bool BatchCutter::WaitsForPart(int64_t rows_left) const {
 }
 
 int64_t BatchCutter::RowsToKeep(int64_t keep, int64_t rows_done, int64_t rows_to_do) const {
-  if (options_.min_part_bytes <= 0 || row_bytes_ < static_cast<double>(kLargeValueBytes)) return keep;
+  if (options_.min_part_bytes <= 0) return keep;
+  const bool fixed_parts = options_.checkpoint_rows && static_cast<double>(*options_.checkpoint_rows) * row_bytes_ >=
+                                                           static_cast<double>(options_.min_part_bytes);
+  if (row_bytes_ < static_cast<double>(kLargeValueBytes) && !fixed_parts) return keep;
   const int64_t begin = rows_done - rows_;  // Of the checkpoint in hand.
   const auto part_rows = options_.checkpoint_rows.value_or(
       1 + static_cast<int64_t>(static_cast<double>(options_.min_part_bytes) / row_bytes_));

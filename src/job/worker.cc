@@ -195,7 +195,8 @@ void RunTasks(int64_t thread, const SetupMessage& setup, ThreadTools& tools, Cli
   CheckpointStore checkpoints(*tools.store, setup.checkpoint_folder);
   const std::string name = setup.name + "-" + std::to_string(thread);
   Applier applier({*tools.reader, *tools.udf, *tools.merger, *tools.writer, checkpoints, clock,
-                   *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns, memory},
+                   *tools.output_type.get(), MakeRiders(name, setup, tools, clock), tools.read_columns, memory,
+                   setup.checkpoint_root.find("://") != std::string::npos},
                   CutOf(setup), setup.input_columns, name, setup.checkpoint_root);
   while (auto assigned = inbox.Pop()) {
     TaskOrder order{assigned->task,

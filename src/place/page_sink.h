@@ -42,6 +42,8 @@ class PageStorage {
     (void)pages_path;
     (void)data_file;
   }
+  /// See ColumnWriter; Finish is then called in the queue.
+  virtual void UseQueue(WriteQueue& queue) { (void)queue; }
   /// As PlaceStagedFile.
   virtual Result<PlacedRegion> PlaceStaged(const std::string& path, const std::string& pages_path) = 0;
 };

@@ -213,6 +213,11 @@ void PlacingWriter::TellDataFile(const std::string& pages_path, const std::strin
   storage_->TellDataFile(pages_path, data_file);
 }
 
+void PlacingWriter::UseQueue(WriteQueue& queue) {
+  other_->UseQueue(queue);
+  storage_->UseQueue(queue);
+}
+
 Result<ClosedFile> PlacingWriter::Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {
   if (pages_path.empty() || closed.size_bytes < options_.place_from_bytes) return closed;
   Result<PlacedRegion> region = storage_->PlaceStaged(path, pages_path);

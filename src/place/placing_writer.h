@@ -29,6 +29,7 @@ class PlacingWriter final : public ColumnWriter {
 
   Result<std::unique_ptr<ColumnFile>> Create(const std::string& path, const std::string& pages_path) override;
   void TellDataFile(const std::string& pages_path, const std::string& data_file) override;
+  void UseQueue(WriteQueue& queue) override;
   Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) override;
 
  private:

@@ -1,6 +1,8 @@
 #include "place/upload_page_storage.h"
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <utility>
@@ -33,20 +35,57 @@ struct Claimed {
   int64_t end = 0;
 };
 
-/// Takes part numbers of announced uploads, and announces those that there are not.
+/// One part of an upload.
+struct ClaimedPart {
+  std::string data_file;
+  std::string upload_id;
+  int64_t number = 0;
+};
+
+/// Takes part numbers of announced uploads, and announces those that there are not. Thread-safe.
 class UploadClaims {
  public:
   UploadClaims(ObjectStore& store, PartUploadsMaker make_uploads)
       : store_(store), make_uploads_(std::move(make_uploads)) {}
 
   PartUploads& uploads() {
+    const std::lock_guard lock(making_);
     if (uploads_ == nullptr) uploads_ = make_uploads_();
     return *uploads_;
   }
-  void Tell(const std::string& key, const std::string& data_file) { data_files_[key] = data_file; }
+  void Tell(const std::string& key, const std::string& data_file) {
+    const std::lock_guard lock(mutex_);
+    data_files_[key] = data_file;
+  }
 
   /// Whether `key` is announced, or can be, with numbers left: kUnsupported if not.
   Status Prepare(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    return TakeNumbers(key);
+  }
+  /// The next part, of which Prepare says whether there is one.
+  Result<ClaimedPart> Next(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    LEMAN_RETURN_IF_ERROR(TakeNumbers(key));
+    Claimed& claimed = claimed_[key];
+    return ClaimedPart{claimed.data_file, claimed.upload_id, claimed.next++};
+  }
+  void Forget(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    claimed_.erase(key);
+  }
+  /// The upload is gone: another one is to be announced.
+  void OnGone(const std::string& key, const std::string& upload_id) {
+    const std::lock_guard lock(mutex_);
+    if (claimed_[key].upload_id == upload_id) claimed_.erase(key);
+    const Result<std::string> found = store_.Get(key);
+    if (!found.ok()) return;
+    const Result<UploadAnnouncement> parsed = ParseUploadAnnouncement(*found);
+    if (parsed.ok() && parsed->upload_id == upload_id) (void)store_.Delete(key);
+  }
+
+ private:
+  Status TakeNumbers(const std::string& key) {
     Claimed& claimed = claimed_[key];
     if (claimed.next < claimed.end) return Ok();
     const auto told = data_files_.find(key);
@@ -61,21 +100,7 @@ class UploadClaims {
     }
     return MakeError(ErrorKind::kUnsupported, "others were always faster to take part numbers of ", key);
   }
-  /// After Prepare.
-  const Claimed& Of(const std::string& key) { return claimed_[key]; }
-  int64_t NextNumber(const std::string& key) { return claimed_[key].next++; }
-  void Forget(const std::string& key) { claimed_.erase(key); }
-  /// The upload is gone: another one is to be announced.
-  void OnGone(const std::string& key) {
-    const std::string upload_id = claimed_[key].upload_id;
-    claimed_.erase(key);
-    const Result<std::string> found = store_.Get(key);
-    if (!found.ok()) return;
-    const Result<UploadAnnouncement> parsed = ParseUploadAnnouncement(*found);
-    if (parsed.ok() && parsed->upload_id == upload_id) (void)store_.Delete(key);
-  }
 
- private:
   /// Nothing where somebody else was faster.
   Result<std::optional<Claimed>> Take(const std::string& key, const std::string& data_file) {
     const Result<std::string> found = store_.Get(key);
@@ -120,16 +145,19 @@ class UploadClaims {
   }
 
   ObjectStore& store_;
+  std::mutex making_;
   PartUploadsMaker make_uploads_;
   std::unique_ptr<PartUploads> uploads_;
+  std::mutex mutex_;
   std::map<std::string, std::string> data_files_;
   std::map<std::string, Claimed> claimed_;
 };
 
-/// Gathers pages into parts that are large enough, whatever comes after them.
+/// Gathers pages into parts that are large enough, whatever comes after them; `queue`, if there is one, sends them.
 class UploadSink : public PageSink {
  public:
-  explicit UploadSink(const PartLimits& limits) : min_bytes_(static_cast<size_t>(limits.min_part_bytes)) {}
+  UploadSink(const PartLimits& limits, WriteQueue* queue)
+      : min_bytes_(static_cast<size_t>(limits.min_part_bytes)), queue_(queue) {}
 
   Result<int64_t> Reserve(int64_t size_bytes) override {
     const int64_t position = reserved_;
@@ -145,19 +173,48 @@ class UploadSink : public PageSink {
     written_ = reserved_;
     if (pending_.size() < min_bytes_) return Ok();
     // The last but one waits: what follows may be too small for a part.
-    if (!ready_.empty()) LEMAN_RETURN_IF_ERROR(Send(ready_));
+    if (!ready_.empty()) LEMAN_RETURN_IF_ERROR(SendSoon(std::exchange(ready_, {})));
     ready_ = std::exchange(pending_, {});
     return Ok();
   }
 
+  Result<ClosedFile> Finish(int64_t, std::string_view tail, uint32_t) final {
+    // With a queue this runs behind all that was sent before.
+    LEMAN_RETURN_IF_ERROR(sent());
+    return Complete(tail);
+  }
+
  protected:
+  virtual Result<ClosedFile> Complete(std::string_view tail) = 0;
   virtual Status Send(const std::string& part) = 0;
   /// Sends all but what is left, which is returned: at least as much as a part needs, if there is so much.
   [[nodiscard]] size_t min_bytes() const { return min_bytes_; }
   std::string TakeRest() { return std::exchange(ready_, {}) + std::exchange(pending_, {}); }
 
  private:
+  Status SendSoon(std::string part) {
+    if (queue_ == nullptr) return Send(part);
+    LEMAN_RETURN_IF_ERROR(sent());
+    const auto held_bytes = static_cast<int64_t>(part.size());
+    const auto kept = std::make_shared<std::string>(std::move(part));
+    queue_->Post(held_bytes, [this, kept] {
+      const Status before = sent();
+      if (!before.ok()) return;
+      const Status status = Send(*kept);
+      const std::lock_guard lock(mutex_);
+      sent_ = status;
+    });
+    return Ok();
+  }
+  Status sent() {
+    const std::lock_guard lock(mutex_);
+    return sent_;
+  }
+
   size_t min_bytes_;
+  WriteQueue* queue_;
+  std::mutex mutex_;
+  Status sent_ = Ok();  // The first error of what the queue sent.
   int64_t reserved_ = 0;
   int64_t written_ = 0;
   std::string ready_;
@@ -166,10 +223,11 @@ class UploadSink : public PageSink {
 
 class FragmentSink final : public UploadSink {
  public:
-  FragmentSink(UploadClaims& claims, std::string key, const PartLimits& limits)
-      : UploadSink(limits), claims_(claims), key_(std::move(key)) {}
+  FragmentSink(UploadClaims& claims, std::string key, const PartLimits& limits, WriteQueue* queue)
+      : UploadSink(limits, queue), claims_(claims), key_(std::move(key)) {}
 
-  Result<ClosedFile> Finish(int64_t, std::string_view tail, uint32_t) override {
+ protected:
+  Result<ClosedFile> Complete(std::string_view tail) override {
     const std::string rest = TakeRest();
     if (rest.size() < min_bytes() && !rest.empty()) {
       return MakeError(ErrorKind::kInternal, key_, ": a file of ", rest.size(), " bytes is too small for a part");
@@ -181,7 +239,6 @@ class FragmentSink final : public UploadSink {
     return closed;
   }
 
- protected:
   Status Send(const std::string& part) override {
     Status sent = TrySend(part);
     // What an earlier run announced may be gone.
@@ -195,19 +252,17 @@ class FragmentSink final : public UploadSink {
 
  private:
   Status TrySend(const std::string& part) {
-    LEMAN_RETURN_IF_ERROR(claims_.Prepare(key_));
-    const Claimed& claimed = claims_.Of(key_);
+    LEMAN_ASSIGN_OR_RETURN(const ClaimedPart claimed, claims_.Next(key_));
     if (record_.parts.empty()) {
       record_.data_file = claimed.data_file;
       record_.upload_id = claimed.upload_id;
     } else if (record_.upload_id != claimed.upload_id) {
       return MakeError(ErrorKind::kRetryable, key_, ": another upload was begun meanwhile");
     }
-    const int64_t number = claims_.NextNumber(key_);
-    const auto tag = claims_.uploads().Upload("data/" + record_.data_file, record_.upload_id, number, part);
-    if (!tag.ok() && tag.error().kind == ErrorKind::kNotFound) claims_.OnGone(key_);
+    const auto tag = claims_.uploads().Upload("data/" + record_.data_file, record_.upload_id, claimed.number, part);
+    if (!tag.ok() && tag.error().kind == ErrorKind::kNotFound) claims_.OnGone(key_, record_.upload_id);
     if (!tag.ok()) return tag.error();
-    record_.parts.push_back({number, static_cast<int64_t>(part.size()), *tag});
+    record_.parts.push_back({claimed.number, static_cast<int64_t>(part.size()), *tag});
     return Ok();
   }
 
@@ -219,15 +274,16 @@ class FragmentSink final : public UploadSink {
 /// A file of its own: an object, in one piece or in parts.
 class ObjectSink final : public UploadSink {
  public:
-  ObjectSink(UploadClaims& claims, ObjectStore& store, std::string key, const PartLimits& limits)
-      : UploadSink(limits), claims_(claims), store_(store), key_(std::move(key)) {}
+  ObjectSink(UploadClaims& claims, ObjectStore& store, std::string key, const PartLimits& limits, WriteQueue* queue)
+      : UploadSink(limits, queue), claims_(claims), store_(store), key_(std::move(key)) {}
   ObjectSink(const ObjectSink&) = delete;
   ObjectSink& operator=(const ObjectSink&) = delete;
   ~ObjectSink() override {
     if (!upload_id_.empty()) (void)claims_.uploads().Abort(key_, upload_id_);
   }
 
-  Result<ClosedFile> Finish(int64_t, std::string_view tail, uint32_t) override {
+ protected:
+  Result<ClosedFile> Complete(std::string_view tail) override {
     std::string rest = TakeRest();
     rest += tail;
     const auto bytes = sent_ + static_cast<int64_t>(rest.size());
@@ -241,7 +297,6 @@ class ObjectSink final : public UploadSink {
     return ClosedFile{bytes};
   }
 
- protected:
   Status Send(const std::string& part) override {
     if (upload_id_.empty()) {
       LEMAN_ASSIGN_OR_RETURN(upload_id_, claims_.uploads().Create(key_));
@@ -282,14 +337,15 @@ class UploadPageStorage final : public PageStorage {
   void TellDataFile(const std::string& pages_path, const std::string& data_file) override {
     if (const auto key = AnnouncementKey(pages_path)) claims_.Tell(*key, data_file);
   }
+  void UseQueue(WriteQueue& queue) override { queue_ = &queue; }
   Result<std::unique_ptr<PageSink>> Into(const std::string& pages_path) override {
     const auto key = AnnouncementKey(pages_path);
     if (!key) return MakeError(ErrorKind::kUnsupported, pages_path, " has no upload");
     LEMAN_RETURN_IF_ERROR(claims_.Prepare(*key));
-    return std::unique_ptr<PageSink>(std::make_unique<FragmentSink>(claims_, *key, limits_));
+    return std::unique_ptr<PageSink>(std::make_unique<FragmentSink>(claims_, *key, limits_, queue_));
   }
   Result<std::unique_ptr<PageSink>> New(const std::string& path) override {
-    return std::unique_ptr<PageSink>(std::make_unique<ObjectSink>(claims_, *store_, KeyOf(path), limits_));
+    return std::unique_ptr<PageSink>(std::make_unique<ObjectSink>(claims_, *store_, KeyOf(path), limits_, queue_));
   }
   Result<std::unique_ptr<ByteSource>> Open(const std::string& path) override {
     LEMAN_ASSIGN_OR_RETURN(std::string bytes, store_->Get(KeyOf(path)));
@@ -316,6 +372,7 @@ class UploadPageStorage final : public PageStorage {
   std::unique_ptr<ObjectStore> store_;
   UploadClaims claims_;
   PartLimits limits_;
+  WriteQueue* queue_ = nullptr;
 };
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace leman {
 /// Called once, when the first upload is needed.
 using PartUploadsMaker = std::function<std::unique_ptr<PartUploads>()>;
 
-/// Paths are `root` + "/" + a key of `store`. A file without an upload to be part of becomes an object. For one thread.
+/// Paths are `root` + "/" + a key of `store`. A file without an upload to be part of becomes an object. For one thread,
+/// and the queue that it was told to use.
 std::unique_ptr<PageStorage> MakeUploadPageStorage(std::string root, std::unique_ptr<ObjectStore> store,
                                                    PartUploadsMaker make_uploads, const PartLimits& limits = {});
 

@@ -22,6 +22,7 @@ constexpr int64_t kMinPartBytes = 1000;
 struct Uploads {
   std::map<std::string, std::map<int64_t, std::string>> open;
   int created = 0;
+  bool fail = false;
 };
 
 class SharedUploads final : public PartUploads {
@@ -36,6 +37,7 @@ class SharedUploads final : public PartUploads {
   }
   Result<std::string> Upload(const std::string&, const std::string& id, int64_t number,
                              std::string_view bytes) override {
+    if (uploads_.fail) return MakeError(ErrorKind::kRetryable, "away");
     if (!uploads_.open.contains(id)) return MakeError(ErrorKind::kNotFound, "no upload");
     uploads_.open[id][number] = bytes;
     return "tag" + std::to_string(number);
@@ -130,6 +132,59 @@ TEST_F(UploadPageStorageTest, WritersShareOneUploadAndNoPartNumber) {
   EXPECT_EQ(uploads_.created, 1);
   EXPECT_EQ(numbers.size(), 40U);
   for (const auto& [number, times] : numbers) EXPECT_EQ(times, 1) << number;
+}
+
+/// Does nothing until it is told to.
+class PatientQueue final : public WriteQueue {
+ public:
+  void Post(int64_t held_bytes, std::function<void()> work) override {
+    held.push_back(held_bytes);
+    posted_.push_back(std::move(work));
+  }
+  void DoAll() {
+    for (const auto& work : std::exchange(posted_, {})) work();
+  }
+  std::vector<int64_t> held;
+
+ private:
+  std::vector<std::function<void()>> posted_;
+};
+
+TEST_F(UploadPageStorageTest, AQueueSendsTheParts) {
+  const auto storage = Writer();
+  PatientQueue queue;
+  storage->UseQueue(queue);
+  const auto sink = std::move(storage->Into(kPages).value());
+  const auto write = [&sink](char letter) {
+    const std::string page(1024, letter);
+    const std::string_view bytes = page;
+    return sink->Write(*sink->Reserve(1024), {&bytes, 1});
+  };
+  for (const char letter : {'a', 'b', 'c'}) ASSERT_TRUE(write(letter).ok());
+  EXPECT_EQ(queue.held, (std::vector<int64_t>{1024, 1024}));
+  EXPECT_TRUE(uploads_.open["upload1"].empty());
+  queue.DoAll();
+  const auto closed = sink->Finish(*sink->Reserve(4), "tail", 0);
+  ASSERT_TRUE(closed.ok()) << closed.error().message;
+  EXPECT_EQ(ParsePartsRecord(closed->uploaded->record)->parts.size(), 3U);
+  for (int64_t number = 1; number <= 3; ++number) {
+    EXPECT_EQ(uploads_.open["upload1"][number], std::string(1024, static_cast<char>('a' + number - 1)));
+  }
+}
+
+TEST_F(UploadPageStorageTest, WhatAQueueCouldNotSendIsNoFile) {
+  const auto storage = Writer();
+  PatientQueue queue;
+  storage->UseQueue(queue);
+  const auto sink = std::move(storage->Into(kPages).value());
+  const std::string page(1024, 'a');
+  const std::string_view bytes = page;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(sink->Write(*sink->Reserve(1024), {&bytes, 1}).ok());
+  uploads_.fail = true;
+  queue.DoAll();
+  uploads_.fail = false;
+  EXPECT_EQ(sink->Write(*sink->Reserve(1024), {&bytes, 1}).error().message, "away");
+  EXPECT_EQ(sink->Finish(*sink->Reserve(4), "tail", 0).error().message, "away");
 }
 
 TEST_F(UploadPageStorageTest, AnUploadThatIsGoneIsReplaced) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "model/arrow_c_data.h"
 #include "model/placed_region.h"
+#include "table/write_queue.h"
 
 namespace leman {
 
@@ -38,6 +39,7 @@ class ColumnFile {
     (void)values;
     return true;
   }
+  /// With a WriteQueue: called in it, after the last Write, while other files are created and written.
   virtual Result<ClosedFile> Close(const std::map<std::string, std::string>& metadata) = 0;
 };
 
@@ -52,6 +54,9 @@ class ColumnWriter {
     (void)pages_path;
     (void)data_file;
   }
+  /// Before any Create: what Write sends to storage may go through `queue`, which is empty whenever a file is destroyed
+  /// outside of it, and outlives all use of this writer. An error of it comes with a later Write or with Close.
+  virtual void UseQueue(WriteQueue& queue) { (void)queue; }
   /// Moves `closed`, the complete file at `path`, into the fragment's pages file, where the writer can and it is large
   /// enough; else nothing happens. For a file that is a part of its fragment: somebody would have to copy it anyway.
   virtual Result<ClosedFile> Place(const std::string& path, const std::string& pages_path, ClosedFile closed) {
