@@ -152,7 +152,15 @@ def _cases(checkpoints: int) -> list[Case]:
         Case("1 MB values, `LEMAN_S3_WRITE_ONCE=0`", *blobs, False, "stitched"),
         Case("structs of text and number, encoded by Lance", *structs, True, "stitched"),
         Case("structs, `LEMAN_S3_WRITE_ONCE=0`", *structs, False, "stitched"),
-        Case("slow function, cut by time, `LEMAN_S3_WRITE_ONCE=0`", slow_payload, 10 * checkpoints, None, False, "stitched", figure=False),
+        Case(
+            "slow function, cut by time, `LEMAN_S3_WRITE_ONCE=0`",
+            slow_payload,
+            10 * checkpoints,
+            None,
+            False,
+            "stitched",
+            figure=False,
+        ),
     ]
 
 
