@@ -13,6 +13,7 @@ from . import checkpoint_place
 from .errors import TableNotFoundError
 from .object_door import SCHEMES
 from .secret_redaction import redact, redacted_errors, remember_secrets
+from .store_settings import check_settings, explains_store_errors
 from .table_files import local_path
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def connect(
     Raises
     ------
     TypeError, ValueError
-        Where an argument is unknown or wrong.
+        Where an argument is unknown or wrong, also a key of ``storage_options`` that is misspelt, or an endpoint of
+        plain HTTP without ``allow_http``.
     """
     check.reject_unknown("connect", unknown, ("uri", "storage_options", "trust_stored_udfs", "checkpoint_uri"))
     if not isinstance(uri, (str, os.PathLike)):
@@ -69,6 +71,7 @@ def connect(
     if not isinstance(trust_stored_udfs, bool):
         raise TypeError(f"trust_stored_udfs={trust_stored_udfs!r}: expected True or False")
     _check_scheme(text)
+    check_settings(text, storage_options or {})
     folder = local_path(text)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"uri={text!r} is a file; expected a folder of tables")
@@ -125,6 +128,8 @@ class Connection:
         self._storage_options = storage_options
         remember_secrets(storage_options)
         self._trust_stored_udfs = trust_stored_udfs
+        #: Whether something answered at the object store's endpoint.
+        self.store_answers = False
         self.checkpoint_uri: str | None = None if checkpoints is None else checkpoints[0]
         #: What says so: an argument or a variable.
         self.checkpoint_source = "" if checkpoints is None else checkpoints[1]
@@ -153,6 +158,7 @@ class Connection:
         """Return where a table lies; it need not exist."""
         return f"{self.uri}/{check.table_name(name)}{_SUFFIX}"
 
+    @explains_store_errors
     @redacted_errors()
     def table_names(self) -> list[str]:
         """Return the names of all tables, sorted."""
@@ -172,6 +178,7 @@ class Connection:
         """Return the names of all tables, sorted; the same as :meth:`table_names`."""
         return self.table_names()
 
+    @explains_store_errors
     @redacted_errors()
     def open_table(self, name: str, version: int | str | None = None, **unknown: object) -> Table:
         """Open a table.
@@ -210,6 +217,7 @@ class Connection:
             raise
         return table
 
+    @explains_store_errors
     @redacted_errors()
     def create_table(
         self,
@@ -273,6 +281,7 @@ class Connection:
         lance.write_dataset(arrow, uri, mode=mode, **options)
         return self.open_table(name)
 
+    @explains_store_errors
     @redacted_errors()
     def drop_table(self, name: str, ignore_missing: bool = False) -> None:
         """Delete a table with all its versions, checkpoints and records.
