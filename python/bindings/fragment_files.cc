@@ -199,7 +199,7 @@ void RemoteAssembler::DropUnused(const FragmentPart& part) {
   if (!takes_uploads_ || !name) return;
   const std::string announcement = UploadFileName(name->range.fragment_id, name->fragment_key);
   // One that stays costs storage until `leman clean` removes it.
-  (void)DropUpload(part.key.substr(0, at) + announcement, store_, *uploads_);
+  (void)DropUpload(part.key.substr(0, at) + announcement);
 }
 
 Result<AssembledFragment> RemoteAssembler::Assemble(int64_t fragment_id, const std::vector<FragmentPart>& parts,

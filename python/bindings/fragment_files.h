@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "assemble/object_fragment.h"
 #include "job/job_ports.h"
 #include "remote_store.h"
 
@@ -45,6 +46,9 @@ class RemoteAssembler final : public Assembler {
                                      const std::string& file_name) override;
   [[nodiscard]] bool takes_uploads() const override { return takes_uploads_; }
   Result<int64_t> TakeRows(const FragmentPart& part, const std::string& to_key) override;
+  Status DropUpload(const std::string& announcement_key) override {
+    return leman::DropUpload(announcement_key, store_, *uploads_);
+  }
   [[nodiscard]] int64_t bytes_in_hand() const override { return bytes_in_hand_; }
   void Cancel() override { cancelled_ = true; }
 

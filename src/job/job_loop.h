@@ -106,6 +106,7 @@ class JobLoop {
   void OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, Result<AssembledFragment> assembled,
                    int64_t elapsed_ns);
   bool CanPlanAgain(int64_t fragment_id, const Error& error);
+  void DropUploads(const std::vector<FragmentPart>& parts);
   void PlanAgain(const std::vector<int64_t>& fragment_ids);
   void CommitIfDue();
   void Drain();

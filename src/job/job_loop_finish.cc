@@ -92,6 +92,7 @@ void JobLoop::OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, 
     // Values that cannot be had from where they are can be computed.
     progress_.carry_refused = true;
     log_.Event("fragment " + std::to_string(fragment_id) + " is computed again: " + assembled.error().message);
+    DropUploads(parts);
     PlanAgain({fragment_id});
     return;
   }
@@ -114,6 +115,30 @@ void JobLoop::OnAssembled(int64_t fragment_id, std::vector<FragmentPart> parts, 
   // An earlier run may have begun the file under a name of its own.
   fragments_.at(fragment_id).file_name = assembled->update.file_name;
   commit_queue_.Add(std::move(assembled->update));
+}
+
+// What was uploaded for fragments that are gone can be had by nobody any more.
+void JobLoop::DropUploads(const std::vector<FragmentPart>& parts) {
+  std::map<std::string, std::pair<int64_t, int64_t>> uploads;  // Of each announcement, its fragment and bytes.
+  for (const FragmentPart& part : parts) {
+    const size_t at = part.key.rfind('/') + 1;
+    const auto name = ParsePartsFileName(part.key.substr(at));
+    if (!name || part.taken.empty()) continue;
+    auto& upload = uploads[part.key.substr(0, at) + UploadFileName(name->range.fragment_id, name->fragment_key)];
+    upload = {name->range.fragment_id, upload.second + name->size_bytes};
+  }
+  if (uploads.empty()) return;
+  const auto fragments = ports_.snapshot.Fragments();
+  if (!fragments.ok()) return;
+  for (const auto& [announcement, upload] : uploads) {
+    const auto& [fragment_id, size_bytes] = upload;
+    const bool there = std::any_of(fragments->begin(), fragments->end(),
+                                   [id = fragment_id](const FragmentInfo& fragment) { return fragment.id == id; });
+    // One that stays costs storage until `leman clean` removes it.
+    if (there || !ports_.assembler.DropUpload(announcement).ok()) continue;
+    log_.Event("the upload of fragment " + std::to_string(fragment_id) +
+               ", which was rewritten, is aborted: " + std::to_string(size_bytes) + " bytes");
+  }
 }
 
 // Whether the data file has the only copy of what checkpoints hold.

@@ -54,6 +54,10 @@ class Assembler {
     (void)to_key;
     return MakeError(ErrorKind::kUnsupported, "rows of ", part.key, " cannot be taken");
   }
+  /// Aborts the upload that is announced at this key, and forgets the announcement; none is no error.
+  virtual Status DropUpload(const std::string& announcement_key) {
+    return MakeError(ErrorKind::kUnsupported, "there are no uploads such as ", announcement_key);
+  }
   /// Bytes written so far for data files that are being made now.
   [[nodiscard]] virtual int64_t bytes_in_hand() const { return 0; }
   /// The job is ending: what is being made is to end soon, with kCancelled, and nothing is begun any more.
